@@ -1,0 +1,72 @@
+"""The sockets. Structural: a part fits if it can be called so; nobody inherits.
+
+Only three things remember between frames: a Reconstructor, an Embedder and the SceneMap. All else is a function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from seg3r.types import Answer, Frame, Labels, Masks, Matches, Segments, View
+
+if TYPE_CHECKING:
+    from seg3r.scene import SceneMap
+
+
+class Source(Protocol):
+    """A recording: iterating starts it again from its first frame (a camera: from now)."""
+
+    def __iter__(self) -> Iterator[Frame]: ...
+
+
+class Reconstructor(Protocol):
+    """Frame -> View. May remember; `reset` forgets."""
+
+    def __call__(self, frame: Frame) -> View: ...
+
+    def reset(self) -> None: ...
+
+
+class Segmenter(Protocol):
+    """View -> Masks."""
+
+    def __call__(self, view: View) -> Masks: ...
+
+
+class Embedder(Protocol):
+    """View, Masks -> Masks with features. May merge masks; may remember; `reset` forgets."""
+
+    def __call__(self, view: View, masks: Masks) -> Masks: ...
+
+    def reset(self) -> None: ...
+
+
+class Lifter(Protocol):
+    """View, Masks -> Segments: where a pixel becomes a point."""
+
+    def __call__(self, view: View, masks: Masks) -> Segments: ...
+
+
+class Associator(Protocol):
+    """View, Segments, SceneMap -> Matches. Remembers nothing: the scene is its memory."""
+
+    def __call__(self, view: View, segments: Segments, scene: SceneMap) -> Matches: ...
+
+
+class Refiner(Protocol):
+    """SceneMap -> SceneMap. May edit the map it is given; the mapper hands it a copy where the original lives on."""
+
+    def __call__(self, scene: SceneMap) -> SceneMap: ...
+
+
+class Labeler(Protocol):
+    """SceneMap, words -> a name for every instance."""
+
+    def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels: ...
+
+
+class Answerer(Protocol):
+    """SceneMap, question -> Answer."""
+
+    def __call__(self, scene: SceneMap, question: str) -> Answer: ...
