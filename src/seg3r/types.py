@@ -153,6 +153,8 @@ class Segments(TensorFields):
     areas: Float32[Tensor, "m"]
     """Pixels of the mask each was lifted from."""
     frame_index: int
+    stride: int = 1
+    """Pixels lie on every `stride`-th row and column: each stands for a cell of that side."""
     features: Float32[Tensor, "m d"] | None = None
     identity: Float32[Tensor, "m s"] | None = None
     names: tuple[str | None, ...] | None = None

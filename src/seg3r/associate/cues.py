@@ -1,0 +1,59 @@
+"""How well does a segment fit an instance? Each cue is a matrix: segments by candidate instances."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float32, Int32, Int64
+from torch import Tensor
+
+from seg3r.geometry import box_iou
+from seg3r.scene import SceneMap
+from seg3r.types import Segments
+
+
+def look(
+    segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]
+) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
+    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks (OpenTrack3D
+    specification, 3.4). Second: whether both sides have a descriptor at all."""
+    if segments.features is None or len(ids) == 0:
+        return torch.zeros(len(segments), len(ids)), torch.zeros(len(segments), len(ids), dtype=torch.bool)
+    gallery, count = scene.gallery(ids)
+    cosine = torch.einsum("md,cgd->mcg", segments.features, gallery)
+    unused = torch.arange(gallery.shape[1])[None, :] > count[:, None]
+    best = cosine.masked_fill(unused[None], -1.0).amax(dim=2)
+    reliable = segments.features.any(1)[:, None] & gallery[:, 0].any(1)[None, :]
+    return best, reliable
+
+
+def identity(segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]) -> Float32[Tensor, "m c"]:
+    """Cosine between identity tokens (MoonSeg3R: state-distribution tokens)."""
+    if segments.identity is None or len(ids) == 0:
+        return torch.zeros(len(segments), len(ids))
+    tokens = torch.nn.functional.normalize(segments.identity, dim=1)
+    return tokens @ torch.nn.functional.normalize(scene.pick("identity", ids), dim=1).T
+
+
+def box(segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]) -> Float32[Tensor, "m c"]:
+    """IoU of axis-aligned boxes in world (MoonSeg3R)."""
+    m = len(segments)
+    index = segments.segment_ids[:, None].expand(-1, 3)
+    low = torch.full((m, 3), torch.inf).scatter_reduce(0, index, segments.points, "amin")
+    high = torch.full((m, 3), -torch.inf).scatter_reduce(0, index, segments.points, "amax")
+    return box_iou(torch.cat((low, high), dim=1), scene.pick("boxes", ids))
+
+
+def overlap(
+    shared: Int32[Tensor, "m c"], segment_sizes: Int32[Tensor, "m"], instance_sizes: Int32[Tensor, "c"],
+    least_evidence: int,
+) -> tuple[Float32[Tensor, "m c"], Float32[Tensor, "m c"]]:
+    """IoU and containment (intersection over the smaller) of co-visible points (OpenTrack3D specification, 3.4).
+
+    With fewer than `least_evidence` shared points containment falls back to IoU: a co-visible strip of two points can
+    be wholly contained.
+    """
+    both = shared.to(torch.float32)
+    a, b = segment_sizes.to(torch.float32)[:, None], instance_sizes.to(torch.float32)[None, :]
+    iou = both / (a + b - both).clamp_min(1)
+    contained = torch.where(shared >= least_evidence, both / torch.minimum(a, b).clamp_min(1), iou)
+    return iou, contained

@@ -1,0 +1,84 @@
+"""The weighted fusion of cues of both online papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float32, Int64
+from torch import Tensor
+
+from seg3r.associate import cues
+from seg3r.associate.match import hungarian
+from seg3r.scene import SceneMap
+from seg3r.types import Matches, Segments, View
+
+Assignment = Callable[[Float32[Tensor, "m c"], Bool[Tensor, "m c"], float], Int64[Tensor, "m"]]
+
+
+@dataclass(frozen=True)
+class Fused:
+    """Score = sum of weighted cues over the instances in view; gates; an assignment; fragments join afterwards.
+
+    OpenTrack3D: `look` 0.4, `overlap` 0.6, threshold 0.35. MoonSeg3R: `look`, `identity`, `box` 1 each, threshold 1.8,
+    no gates. A segment without a reliable descriptor is judged by the other cues at full weight.
+    """
+
+    look: float = 0.4
+    overlap: float = 0.6
+    identity: float = 0.0
+    box: float = 0.0
+    """Weights of the cues."""
+    threshold: float = 0.35
+    """Pairs of a lower score are no match."""
+    look_floor: float = 0.3
+    """Cosines inside one room start here: the cue is rescaled to 0..1 above it."""
+    least_look: float = 0.45
+    """Gate: a lower cosine is no match, where both sides have a reliable descriptor."""
+    least_contained: float = 0.1
+    """Gate: a pair must share this much of the smaller (0: no gate)."""
+    fragment: float = 0.8
+    """A leftover segment so far contained in an instance joins it, matched or not (more than 1: none does)."""
+    least_evidence: int = 20
+    """Shared points below which containment is not believed."""
+    assign: Assignment = hungarian
+
+    def __call__(self, view: View, segments: Segments, scene: SceneMap) -> Matches:
+        m = len(segments)
+        none = Matches(torch.full((m,), -1, dtype=torch.int64), torch.zeros(m))
+        if m == 0 or len(scene) == 0:
+            return none
+        covered = scene.overlap(view, segments)
+        if len(covered.ids) == 0:
+            return none
+        iou, contained = cues.overlap(
+            covered.shared, covered.segment_sizes, covered.instance_sizes, self.least_evidence
+        )
+        cosine, reliable = cues.look(segments, scene, covered.ids)
+        looks = ((cosine - self.look_floor) / (1 - self.look_floor)).clamp(0, 1)
+        weight = torch.where(reliable, torch.tensor(self.look), torch.tensor(0.0))
+        others = self.overlap + self.identity + self.box
+        score = self.overlap * torch.maximum(iou, 0.5 * contained)
+        if self.identity:
+            score = score + self.identity * cues.identity(segments, scene, covered.ids)
+        if self.box:
+            score = score + self.box * cues.box(segments, scene, covered.ids)
+        if others:
+            score = score * (self.look + others - weight) / others
+        score = score + weight * looks
+
+        allowed = (contained >= self.least_contained) & (covered.shared > 0 if self.least_contained else True)
+        allowed = allowed & (~reliable | (cosine >= self.least_look))
+        pairs = self.assign(score, allowed, self.threshold)
+
+        # An over-segmented thing gives several segments: what lies inside a known instance is part of it.
+        inside = torch.where(allowed, contained, torch.zeros(()))
+        best, column = inside.max(dim=1)
+        segment_share = covered.shared.gather(1, column[:, None])[:, 0] / covered.segment_sizes.clamp_min(1)
+        joins = (pairs < 0) & (best >= self.fragment) & (segment_share >= self.fragment)
+        pairs = torch.where(joins, column, pairs)
+
+        ids = torch.where(pairs >= 0, covered.ids[pairs.clamp_min(0)], torch.tensor(-1))
+        scores = torch.where(pairs >= 0, score.gather(1, pairs.clamp_min(0)[:, None])[:, 0], torch.tensor(0.0))
+        return Matches(ids, scores)

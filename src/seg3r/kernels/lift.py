@@ -1,0 +1,174 @@
+"""From masks to clean points: gates on depth, then clusters on the pixel lattice."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit, prange
+
+F32 = npt.NDArray[np.float32]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+
+BIN_M = 0.005
+BINS = 4096
+REACH = 2
+
+
+@njit(cache=True, nogil=True)
+def edge_free(depth: F32, confidence: F32, jump: float, near: float, far: float, out: U8) -> None:
+    """1 where depth is in range, trusted, and no 3x3 neighbour with depth is off by more than `jump` of it."""
+    H, W = depth.shape
+    for r in range(H):
+        for c in range(W):
+            d = depth[r, c]
+            ok = confidence[r, c] > 0 and d >= near and d <= far
+            if ok and jump > 0:
+                limit = jump * d
+                for rr in range(max(r - 1, 0), min(r + 2, H)):
+                    for cc in range(max(c - 1, 0), min(c + 2, W)):
+                        other = depth[rr, cc]
+                        if other > 0 and abs(other - d) > limit:
+                            ok = False
+            out[r, c] = ok
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def count_pixels(masks: U8, stride: int, counts: I32, areas: I32) -> None:
+    """Lattice pixels in each mask; `areas` in pixels, estimated from the lattice."""
+    m, H, W = masks.shape
+    for i in prange(m):
+        n = 0
+        for r in range(0, H, stride):
+            for c in range(0, W, stride):
+                n += masks[i, r, c]
+        counts[i] = n
+        areas[i] = n * stride * stride
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _find(parent: I32, i: int) -> int:
+    while parent[i] != i:
+        parent[i] = parent[parent[i]]
+        i = parent[i]
+    return i
+
+
+@njit(cache=True, nogil=True)
+def _median_bin(histogram: I32, total: int) -> int:
+    half, running = (total + 1) // 2, 0
+    for b in range(histogram.size):
+        running += histogram[b]
+        if running >= half:
+            return b
+    return histogram.size - 1
+
+
+@njit(cache=True, nogil=True)
+def _gate_depth(depth: F32, pixels: I32, n: int, W: int, mads: float, least: float) -> int:
+    """Keep |D - median| <= max(mads * 1.4826 * MAD, least); returns how many are left (in place, order kept)."""
+    histogram = np.zeros(BINS, np.int32)
+    for i in range(n):
+        histogram[min(int(depth[pixels[i] // W, pixels[i] % W] / BIN_M), BINS - 1)] += 1
+    median = (_median_bin(histogram, n) + 0.5) * BIN_M
+    histogram[:] = 0
+    for i in range(n):
+        off = abs(depth[pixels[i] // W, pixels[i] % W] - median)
+        histogram[min(int(off / BIN_M), BINS - 1)] += 1
+    limit = max(mads * 1.4826 * (_median_bin(histogram, n) + 0.5) * BIN_M, least)
+    left = 0
+    for i in range(n):
+        if abs(depth[pixels[i] // W, pixels[i] % W] - median) <= limit:
+            pixels[left] = pixels[i]
+            left += 1
+    return left
+
+
+@njit(cache=True, nogil=True)
+def _keep_clusters(
+    depth: F32, fx: float, fy: float, pixels: I32, n: int, W: int, stride: int, eps: float, neighbours: int,
+    share: float, lattice: I32, columns: int,
+) -> int:
+    """DBSCAN on the pixel lattice: neighbours are lattice pixels at most REACH apart and within eps in space.
+
+    Keeps the largest cluster and all of at least `share` of it; returns how many pixels are left. `lattice` is -1
+    everywhere on entry and on return.
+    """
+    parent = np.arange(n).astype(np.int32)
+    core = np.zeros(n, np.uint8)
+    for i in range(n):
+        lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = i
+    rows = lattice.size // columns
+    for sweep in range(2):
+        for i in range(n):
+            if sweep == 1 and not core[i]:
+                continue
+            r, c = pixels[i] // W // stride, pixels[i] % W // stride
+            z = depth[pixels[i] // W, pixels[i] % W]
+            limit = max(eps, 3.0 * z * stride / fx)
+            found = 0
+            for dr in range(-REACH, REACH + 1):
+                for dc in range(-REACH, REACH + 1):
+                    rr, cc = r + dr, c + dc
+                    if rr < 0 or cc < 0 or rr >= rows or cc >= columns or (dr == 0 and dc == 0):
+                        continue
+                    j = lattice[rr * columns + cc]
+                    if j < 0:
+                        continue
+                    dx, dy = dc * stride * z / fx, dr * stride * z / fy
+                    dz = depth[pixels[j] // W, pixels[j] % W] - z
+                    if dx * dx + dy * dy + dz * dz > limit * limit:
+                        continue
+                    found += 1
+                    if sweep == 1:
+                        a, b = _find(parent, i), _find(parent, j)
+                        if core[j] and a != b:
+                            parent[max(a, b)] = min(a, b)
+                        elif not core[j] and b == j:
+                            parent[j] = a
+            if sweep == 0:
+                core[i] = found >= neighbours
+    size = np.zeros(n, np.int32)
+    for i in range(n):
+        lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = -1
+        root = _find(parent, i)
+        if core[root]:
+            size[root] += 1
+    least = share * size.max() if n else 0.0
+    left = 0
+    for i in range(n):
+        root = _find(parent, i)
+        if size[root] > 0 and size[root] >= least:
+            pixels[left] = pixels[i]
+            left += 1
+    return left
+
+
+@njit(cache=True, nogil=True, parallel=True)
+def clean_pixels(
+    masks: U8, depth: F32, usable: U8, fx: float, fy: float, stride: int, erode: int, mads: float, least_m: float,
+    eps: float, neighbours: int, share: float, starts: I32, pixels: I32, counts: I32,
+) -> None:
+    """Per mask: lattice pixels (flat) that survive erosion, the gates and clustering, from `starts[i]` on."""
+    m, H, W = masks.shape
+    columns, rows = (W + stride - 1) // stride, (H + stride - 1) // stride
+    for i in prange(m):
+        own = pixels[starts[i] : starts[i + 1]]
+        n = 0
+        for r in range(0, H, stride):
+            for c in range(0, W, stride):
+                if not masks[i, r, c] or not usable[r, c]:
+                    continue
+                inside = True
+                for rr in range(max(r - erode, 0), min(r + erode + 1, H)):
+                    for cc in range(max(c - erode, 0), min(c + erode + 1, W)):
+                        inside = inside and masks[i, rr, cc] != 0
+                if inside:
+                    own[n] = r * W + c
+                    n += 1
+        if n > 0 and mads > 0:
+            n = _gate_depth(depth, own, n, W, mads, least_m)
+        if n > 0 and eps > 0:
+            lattice = np.full(rows * columns, -1, np.int32)
+            n = _keep_clusters(depth, fx, fy, own, n, W, stride, eps, neighbours, share, lattice, columns)
+        counts[i] = n

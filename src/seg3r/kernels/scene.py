@@ -1,0 +1,450 @@
+"""The inner loops of the scene map: a sparse voxel grid of points, and who owns each.
+
+The grid is a hash of blocks, each a dense cube of `SIDE`^3 voxels that hold a point's row or -1. Ownership is a set of
+edges (instance row, point), each threaded on two linked lists: the owners of a point, and the points of an instance.
+Kernels that may run out of room return how far they came; the caller grows its arrays and calls again.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+SHIFT = 3
+SIDE = 1 << SHIFT
+CELLS = SIDE**3
+_BIAS = 1 << 20
+_MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _block_key(x: int, y: int, z: int) -> int:
+    return (
+        (((x >> SHIFT) + _BIAS) << 42) | (((y >> SHIFT) + _BIAS) << 21) | ((z >> SHIFT) + _BIAS)
+    )
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _cell(x: int, y: int, z: int) -> int:
+    mask = SIDE - 1
+    return ((x & mask) << (2 * SHIFT)) | ((y & mask) << SHIFT) | (z & mask)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _slot(key: int, slots: int) -> int:
+    return int((np.uint64(key) * np.uint64(_MULTIPLIER)) >> np.uint64(20)) & (slots - 1)
+
+
+@njit(cache=True, nogil=True)
+def find_block(key: int, table: I32, block_keys: I64) -> int:
+    """Row of the block with this key, or -1."""
+    at = _slot(key, table.size)
+    while table[at] >= 0:
+        if block_keys[table[at]] == key:
+            return int(table[at])
+        at = (at + 1) & (table.size - 1)
+    return -1
+
+
+@njit(cache=True, nogil=True)
+def rehash(table: I32, block_keys: I64, count: int) -> None:
+    """Fill an empty table with the first `count` blocks."""
+    table[:] = -1
+    for block in range(count):
+        at = _slot(block_keys[block], table.size)
+        while table[at] >= 0:
+            at = (at + 1) & (table.size - 1)
+        table[at] = block
+
+
+@njit(cache=True, nogil=True)
+def insert(
+    start: int, points: F32, colors: U8, pixels: I32, T_map_world: F64, voxel_m: float, frame: int, stamp_now: int,
+    table: I32, block_keys: I64, grid: I32, counts: I64,
+    position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
+) -> int:
+    """Put points (world) into their voxels; each voxel's point is the mean of all that fell in.
+
+    `counts` holds (points, blocks) and is updated; `out` receives each point's row. Returns the first point that did
+    not fit, or len(points).
+    """
+    R = T_map_world
+    last_key, last_block = -1, -1
+    for i in range(start, points.shape[0]):
+        px, py, pz = float(points[i, 0]), float(points[i, 1]), float(points[i, 2])
+        mx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]
+        my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
+        mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
+        x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
+        key = _block_key(x, y, z)
+        if key == last_key:
+            block = last_block
+        else:
+            block = find_block(key, table, block_keys)
+            if block < 0:
+                if counts[1] == block_keys.shape[0]:
+                    return i
+                block = int(counts[1])
+                counts[1] += 1
+                block_keys[block] = key
+                grid[block, :] = -1
+                at = _slot(key, table.size)
+                while table[at] >= 0:
+                    at = (at + 1) & (table.size - 1)
+                table[at] = block
+            last_key, last_block = key, block
+        cell = _cell(x, y, z)
+        row = int(grid[block, cell])
+        if row < 0:
+            if counts[0] == position.shape[0]:
+                return i
+            row = int(counts[0])
+            counts[0] += 1
+            grid[block, cell] = row
+            position[row, 0], position[row, 1], position[row, 2] = mx, my, mz
+            for c in range(3):
+                color[row, c] = colors[i, c]
+            origin[row, 0], origin[row, 1], origin[row, 2] = frame, pixels[i, 0], pixels[i, 1]
+            seen[row], weight[row], stamp[row], first_edge[row] = 1, 1, stamp_now, -1
+        else:
+            weight[row] += 1
+            gain = 1.0 / weight[row]
+            position[row, 0] += (mx - position[row, 0]) * gain
+            position[row, 1] += (my - position[row, 1]) * gain
+            position[row, 2] += (mz - position[row, 2]) * gain
+            for c in range(3):
+                color[row, c] += (float(colors[i, c]) - color[row, c]) * gain
+            if stamp[row] != stamp_now:
+                stamp[row] = stamp_now
+                seen[row] += 1
+        out[i] = row
+    return len(points)
+
+
+@njit(cache=True, nogil=True)
+def index_points(
+    start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, grid: I32, counts: I64
+) -> int:
+    """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
+    for row in range(start, count):
+        x = int(np.floor(float(position[row, 0]) / voxel_m))
+        y = int(np.floor(float(position[row, 1]) / voxel_m))
+        z = int(np.floor(float(position[row, 2]) / voxel_m))
+        key = _block_key(x, y, z)
+        block = find_block(key, table, block_keys)
+        if block < 0:
+            if counts[1] == block_keys.shape[0]:
+                return row
+            block = int(counts[1])
+            counts[1] += 1
+            block_keys[block] = key
+            grid[block, :] = -1
+            at = _slot(key, table.size)
+            while table[at] >= 0:
+                at = (at + 1) & (table.size - 1)
+            table[at] = block
+        grid[block, _cell(x, y, z)] = row
+    return count
+
+
+@njit(cache=True, nogil=True)
+def locate(
+    points: F32, T_map_world: F64, voxel_m: float, reach: int, table: I32, block_keys: I64, grid: I32, out: I32
+) -> None:
+    """Row of the map point in each point's voxel; with `reach` also of a neighbour at most that many voxels off."""
+    R = T_map_world
+    for i in range(points.shape[0]):
+        px, py, pz = float(points[i, 0]), float(points[i, 1]), float(points[i, 2])
+        mx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]
+        my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
+        mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
+        x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
+        block = find_block(_block_key(x, y, z), table, block_keys)
+        out[i] = grid[block, _cell(x, y, z)] if block >= 0 else -1
+        if out[i] >= 0 or reach == 0:
+            continue
+        for dx in range(-reach, reach + 1):
+            for dy in range(-reach, reach + 1):
+                for dz in range(-reach, reach + 1):
+                    if out[i] < 0:
+                        block = find_block(_block_key(x + dx, y + dy, z + dz), table, block_keys)
+                        if block >= 0:
+                            out[i] = grid[block, _cell(x + dx, y + dy, z + dz)]
+
+
+@njit(cache=True, nogil=True)
+def visible_blocks(
+    depth: F32, K: F64, T_map_cam: F64, voxel_m: float, tolerance: float, step: int,
+    table: I32, block_keys: I64, block_stamp: I32, stamp_now: int, out: I32,
+) -> int:
+    """Blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many."""
+    found = 0
+    R = T_map_cam
+    last = -1
+    for v in range(0, depth.shape[0], step):
+        for u in range(0, depth.shape[1], step):
+            surface = float(depth[v, u])
+            if surface <= 0:
+                continue
+            for side in range(-1, 2):
+                d = surface + side * tolerance
+                cx, cy = (u - K[0, 2]) * d / K[0, 0], (v - K[1, 2]) * d / K[1, 1]
+                x = int(np.floor((R[0, 0] * cx + R[0, 1] * cy + R[0, 2] * d + R[0, 3]) / voxel_m))
+                y = int(np.floor((R[1, 0] * cx + R[1, 1] * cy + R[1, 2] * d + R[1, 3]) / voxel_m))
+                z = int(np.floor((R[2, 0] * cx + R[2, 1] * cy + R[2, 2] * d + R[2, 3]) / voxel_m))
+                key = _block_key(x, y, z)
+                if key == last:
+                    continue
+                last = key
+                block = find_block(key, table, block_keys)
+                if block >= 0 and block_stamp[block] != stamp_now:
+                    block_stamp[block] = stamp_now
+                    out[found] = block
+                    found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def visible_points(
+    blocks: I32, grid: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
+    rows: I32, pixels: I32,
+) -> int:
+    """Points of these blocks that the depth map confirms, with their pixel (flat). Returns how many fit or exist."""
+    H, W = depth.shape
+    R = T_cam_map
+    found = 0
+    for b in range(blocks.shape[0]):
+        for cell in range(grid.shape[1]):
+            row = grid[blocks[b], cell]
+            if row < 0:
+                continue
+            x, y, z = float(position[row, 0]), float(position[row, 1]), float(position[row, 2])
+            cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
+            if cz <= 0:
+                continue
+            u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + R[0, 3]) / cz * K[0, 0] + K[0, 2]
+            v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + R[1, 3]) / cz * K[1, 1] + K[1, 2]
+            c, r = int(np.rint(u)), int(np.rint(v))
+            if c < 0 or c >= W or r < 0 or r >= H:
+                continue
+            measured = float(depth[r, c])
+            if measured <= 0 or abs(cz - measured) > tolerance:
+                continue
+            rows[found] = row
+            pixels[found] = r * W + c
+            found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
+def project_points(
+    rows: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float, out: I32
+) -> None:
+    """Pixel (flat) at which the depth map confirms each of these points, or -1."""
+    H, W = depth.shape
+    R = T_cam_map
+    for i in range(rows.shape[0]):
+        out[i] = -1
+        x, y, z = float(position[rows[i], 0]), float(position[rows[i], 1]), float(position[rows[i], 2])
+        cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
+        if cz <= 0:
+            continue
+        u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + R[0, 3]) / cz * K[0, 0] + K[0, 2]
+        v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + R[1, 3]) / cz * K[1, 1] + K[1, 2]
+        c, r = int(np.rint(u)), int(np.rint(v))
+        if c < 0 or c >= W or r < 0 or r >= H:
+            continue
+        measured = float(depth[r, c])
+        if measured > 0 and abs(cz - measured) <= tolerance:
+            out[i] = r * W + c
+
+
+@njit(cache=True, nogil=True)
+def hit(
+    start: int, points: I32, rows: I32, stamp_now: int, first_of_point: I32, first_of_row: I32, size_of_row: I32,
+    e_row: I32, e_point: I32, e_hits: I32, e_views: I32, e_next: I32, e_row_next: I32, e_hit_stamp: I32,
+    e_view_stamp: I32, counts: I64,
+) -> int:
+    """Count one hit of `rows[i]` on `points[i]`, at most one a frame; makes the edge where there is none.
+
+    `counts` holds (edges used, head of the free list). Returns the first pair that did not fit, or len(points).
+    """
+    for i in range(start, points.shape[0]):
+        point, row = points[i], rows[i]
+        e = first_of_point[point]
+        while e >= 0 and e_row[e] != row:
+            e = e_next[e]
+        if e < 0:
+            if counts[1] >= 0:
+                e = int(counts[1])
+                counts[1] = e_next[e]
+            elif counts[0] < e_row.shape[0]:
+                e = int(counts[0])
+                counts[0] += 1
+            else:
+                return i
+            e_row[e], e_point[e], e_hits[e], e_views[e] = row, point, 0, 0
+            e_hit_stamp[e], e_view_stamp[e] = -1, -1
+            e_next[e] = first_of_point[point]
+            first_of_point[point] = e
+            e_row_next[e] = first_of_row[row]
+            first_of_row[row] = e
+            size_of_row[row] += 1
+        if e_hit_stamp[e] != stamp_now:
+            e_hit_stamp[e] = stamp_now
+            e_hits[e] += 1
+            if e_view_stamp[e] != stamp_now:
+                e_view_stamp[e] = stamp_now
+                e_views[e] += 1
+    return len(points)
+
+
+@njit(cache=True, nogil=True)
+def count_views(
+    points: I32, matched: U8, stamp_now: int, first_of_point: I32, e_row: I32, e_next: I32, e_views: I32,
+    e_view_stamp: I32, in_view: I32,
+) -> None:
+    """Of the visible points: one view for each edge of a matched row, and how many of each row's points are in view."""
+    for i in range(points.shape[0]):
+        e = first_of_point[points[i]]
+        while e >= 0:
+            row = e_row[e]
+            in_view[row] += 1
+            if matched[row] and e_view_stamp[e] != stamp_now:
+                e_view_stamp[e] = stamp_now
+                e_views[e] += 1
+            e = e_next[e]
+
+
+@njit(cache=True, nogil=True)
+def edges_of_row(row: int, first_of_row: I32, e_row_next: I32, out: I32) -> int:
+    """Edges of one instance; returns how many."""
+    count = 0
+    e = first_of_row[row]
+    while e >= 0:
+        out[count] = e
+        count += 1
+        e = e_row_next[e]
+    return count
+
+
+@njit(cache=True, nogil=True)
+def unlink(edges: I32, first_of_point: I32, e_row: I32, e_point: I32, e_next: I32, counts: I64) -> None:
+    """Take edges out of their points' lists and put them on the free list. The rows' lists are the caller's."""
+    for i in range(edges.shape[0]):
+        e = edges[i]
+        point = e_point[e]
+        if first_of_point[point] == e:
+            first_of_point[point] = e_next[e]
+        else:
+            before = first_of_point[point]
+            while e_next[before] != e:
+                before = e_next[before]
+            e_next[before] = e_next[e]
+        e_row[e] = -1
+        e_next[e] = counts[1]
+        counts[1] = e
+
+
+@njit(cache=True, nogil=True)
+def absorb(
+    edges: I32, into: int, first_of_point: I32, first_of_row: I32, size_of_row: I32, e_row: I32, e_point: I32,
+    e_hits: I32, e_views: I32, e_next: I32, e_row_next: I32, spare: I32,
+) -> int:
+    """Give one row's edges to row `into`; where both own a point their counts add. Returns how many became spare."""
+    spared = 0
+    for i in range(edges.shape[0]):
+        e = edges[i]
+        other = first_of_point[e_point[e]]
+        while other >= 0 and e_row[other] != into:
+            other = e_next[other]
+        if other >= 0:
+            e_hits[other] += e_hits[e]
+            e_views[other] += e_views[e]
+            spare[spared] = e
+            spared += 1
+        else:
+            e_row[e] = into
+            e_row_next[e] = first_of_row[into]
+            first_of_row[into] = e
+            size_of_row[into] += 1
+    return spared
+
+
+@njit(cache=True, nogil=True)
+def count_owners(points: I32, first_of_point: I32, e_row: I32, e_next: I32, counts: I32) -> None:
+    """How many of these points each row owns."""
+    for i in range(points.shape[0]):
+        e = first_of_point[points[i]]
+        while e >= 0:
+            counts[e_row[e]] += 1
+            e = e_next[e]
+
+
+@njit(cache=True, nogil=True)
+def overlap_counts(
+    points: I32, cells: I32, cell_start: I32, cell_segments: I32, first_of_point: I32, e_row: I32, e_next: I32,
+    column_of_row: I32, shared: I32, segment_size: I32, instance_size: I32,
+) -> None:
+    """Over visible points: how many each segment covers, each instance owns, and both do.
+
+    `cells[i]` is the point's pixel cell; `cell_segments[cell_start[c]:cell_start[c + 1]]` are the segments there.
+    """
+    for i in range(points.shape[0]):
+        begin, end = cell_start[cells[i]], cell_start[cells[i] + 1]
+        for s in range(begin, end):
+            segment_size[cell_segments[s]] += 1
+        e = first_of_point[points[i]]
+        while e >= 0:
+            column = column_of_row[e_row[e]]
+            if column >= 0:
+                instance_size[column] += 1
+                for s in range(begin, end):
+                    shared[cell_segments[s], column] += 1
+            e = e_next[e]
+
+
+@njit(cache=True, nogil=True)
+def rows_of_points(points: I32, first_of_point: I32, e_row: I32, e_next: I32, flags: U8) -> None:
+    """Flag every row that owns any of these points."""
+    for i in range(points.shape[0]):
+        e = first_of_point[points[i]]
+        while e >= 0:
+            flags[e_row[e]] = 1
+            e = e_next[e]
+
+
+@njit(cache=True, nogil=True)
+def new_voxels(points: F32, segment_ids: I64, known: I32, T_map_world: F64, voxel_m: float, counts: I32) -> None:
+    """Distinct voxels per segment among the points whose `known` row is -1. `segment_ids` ascend."""
+    capacity = 64
+    unknown = 0
+    for i in range(points.shape[0]):
+        unknown += known[i] < 0
+    while capacity < 2 * unknown:
+        capacity *= 2
+    keys = np.full(capacity, -1, np.int64)
+    owner = np.zeros(capacity, np.int64)
+    R = T_map_world
+    for i in range(points.shape[0]):
+        if known[i] >= 0:
+            continue
+        px, py, pz = float(points[i, 0]), float(points[i, 1]), float(points[i, 2])
+        x = int(np.floor((R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]) / voxel_m))
+        y = int(np.floor((R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]) / voxel_m))
+        z = int(np.floor((R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]) / voxel_m))
+        key = ((x + _BIAS) << 42) | ((y + _BIAS) << 21) | (z + _BIAS)
+        at = (_slot(key, capacity) + segment_ids[i] * 7919) & (capacity - 1)
+        while keys[at] >= 0 and not (keys[at] == key and owner[at] == segment_ids[i]):
+            at = (at + 1) & (capacity - 1)
+        if keys[at] < 0:
+            keys[at] = key
+            owner[at] = segment_ids[i]
+            counts[segment_ids[i]] += 1

@@ -1,0 +1,86 @@
+"""The loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Generic, ParamSpec, TypeVar
+
+from seg3r.protocols import Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
+from seg3r.scene import SceneMap
+from seg3r.types import Frame
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Timed(Generic[P, R]):
+    """A stage that notes how long each of its calls took."""
+
+    def __init__(self, stage: Callable[P, R]) -> None:
+        self.stage = stage
+        self.seconds: list[float] = []
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        start = time.perf_counter()
+        result = self.stage(*args, **kwargs)
+        self.seconds.append(time.perf_counter() - start)
+        return result
+
+
+class Mapper:
+    """Stages in their sockets, and the map they build."""
+
+    def __init__(
+        self,
+        reconstruct: Reconstructor,
+        segment: Segmenter,
+        embed: Embedder,
+        lift: Lifter,
+        associate: Associator,
+        maintain: Refiner,
+        refine: Refiner,
+        scene: SceneMap,
+    ) -> None:
+        """Args:
+            maintain: after every frame, on the living map (small and local).
+            refine: on a copy of the map, whenever a result is asked for.
+            scene: the map to continue; an empty one to begin.
+        """
+        self.reconstruct = Timed(reconstruct)
+        self.segment = Timed(segment)
+        self.embed = Timed(embed)
+        self.lift = Timed(lift)
+        self.associate = Timed(associate)
+        self.maintain = Timed(maintain)
+        self.refine = Timed(refine)
+        self.add = Timed(SceneMap.add)
+        self.scene = scene
+
+    def step(self, frame: Frame) -> SceneMap:
+        """One more frame; returns the map so far."""
+        view = self.reconstruct(frame)
+        masks = self.embed(view, self.segment(view))
+        segments = self.lift(view, masks)
+        matches = self.associate(view, segments, self.scene)
+        self.add(self.scene, view, segments, matches)
+        self.scene = self.maintain(self.scene)
+        return self.scene
+
+    def run(self, frames: Iterable[Frame]) -> Iterator[SceneMap]:
+        """`step` for each frame."""
+        for frame in frames:
+            yield self.step(frame)
+
+    def result(self) -> SceneMap:
+        """The map so far, refined; the living map goes on unchanged."""
+        return self.refine(self.scene.copy())
+
+    @property
+    def seconds(self) -> dict[str, list[float]]:
+        """Per stage: how long each call took."""
+        stages: dict[str, Timed[..., object]] = {
+            "reconstruct": self.reconstruct, "segment": self.segment, "embed": self.embed, "lift": self.lift,
+            "associate": self.associate, "add": self.add, "maintain": self.maintain, "refine": self.refine,
+        }
+        return {name: stage.seconds for name, stage in stages.items()}

@@ -1,0 +1,1 @@
+"""One file per paper: its config, its presets, and which part sits in which socket."""

@@ -1,0 +1,1 @@
+"""Frame -> View: where was the camera, and what did it look at?"""

@@ -1,0 +1,1 @@
+"""SceneMap -> SceneMap: what one frame cannot know and many together can."""

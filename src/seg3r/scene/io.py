@@ -1,0 +1,86 @@
+"""A map on disk: one safetensors file whose header carries the JSON part, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from seg3r.errors import InputError
+from seg3r.types import Sighting
+
+FORMAT = "seg3r scene 1"
+
+
+def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
+    """Write under a temporary name, then rename."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(
+            {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary,
+            metadata={"format": FORMAT, "scene": json.dumps(header, sort_keys=True)},
+        )
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+    """What `write` wrote.
+
+    Raises:
+        InputError: no such file, damaged, or something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such map; `seg3r run` writes one")
+    try:
+        with safe_open(path, "numpy") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"{path}: not a map of this version (format {metadata.get('format')!r})")
+            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata["scene"])  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: damaged or not a map ({error})") from error
+
+
+def write_sightings(
+    sightings: dict[int, tuple[Sighting, ...]], arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]
+) -> None:
+    """Crops and masks go into two flat arrays, the rest into the header."""
+    rows, crops, masks = [], [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
+    for instance_id, looks in sorted(sightings.items()):
+        for look in looks:
+            rows.append({
+                "id": instance_id, "frame": look.frame_index, "box": list(look.box), "score": look.score,
+                "area": look.area, "size": list(look.mask.shape), "direction": look.direction.tolist(),
+            })
+            crops.append(look.crop.numpy().ravel())
+            masks.append(np.packbits(look.mask.numpy()))
+    header["sightings"] = rows
+    arrays["sighting.crops"], arrays["sighting.masks"] = np.concatenate(crops), np.concatenate(masks)
+
+
+def read_sightings(arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> dict[int, tuple[Sighting, ...]]:
+    """What `write_sightings` wrote."""
+    sightings: dict[int, tuple[Sighting, ...]] = {}
+    at_crop = at_mask = 0
+    for row in header["sightings"]:
+        h, w = (int(n) for n in row["size"])
+        crop = arrays["sighting.crops"][at_crop : at_crop + h * w * 3].reshape(h, w, 3)
+        bits = arrays["sighting.masks"][at_mask : at_mask + -(-h * w // 8)]
+        mask = np.unpackbits(bits, count=h * w).reshape(h, w).astype(np.bool_)
+        at_crop, at_mask = at_crop + h * w * 3, at_mask + -(-h * w // 8)
+        r0, c0, r1, c1 = (int(n) for n in row["box"])
+        look = Sighting(
+            int(row["frame"]), (r0, c0, r1, c1), float(row["score"]), int(row["area"]),
+            torch.from_numpy(crop.copy()), torch.from_numpy(mask), torch.tensor(row["direction"], dtype=torch.float32),
+        )
+        sightings[int(row["id"])] = (*sightings.get(int(row["id"]), ()), look)
+    return sightings

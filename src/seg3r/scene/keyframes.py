@@ -1,0 +1,143 @@
+"""Views worth keeping, chosen by coverage and capped: memory follows the space seen, not the length of the walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seg3r.errors import InputError
+from seg3r.types import Camera, Keyframe, Segments, View
+
+WIDTH = 160
+"""Columns of a reduced depth map."""
+NEAR_M, NEAR_RAD = 0.05, 0.09
+"""A view closer than both to a kept one (5 cm, 5 degrees) adds little."""
+CAP = 240
+"""When so many are kept, the spacing grows by half and they are thinned."""
+
+
+class Keyframes:
+    """A list of keyframes with the rule that admits them."""
+
+    def __init__(self) -> None:
+        self._kept: list[Keyframe] = []
+        self._places = np.empty((0, 6))
+        self._spacing = 1.0
+
+    def __iter__(self) -> Iterator[Keyframe]:
+        return iter(self._kept)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def copy(self) -> Keyframes:
+        """An independent list (the instance ids in it may change)."""
+        twin = Keyframes()
+        twin._kept = [
+            Keyframe(k.frame_index, k.camera, k.depth, k.packed_masks, k.instance_ids.clone()) for k in self._kept
+        ]
+        twin._places, twin._spacing = self._places.copy(), self._spacing
+        return twin
+
+    def at(self, frame_index: int) -> Keyframe:
+        """The keyframe of this frame.
+
+        Raises:
+            InputError: it is not one; names the nearest that is.
+        """
+        if not self._kept:
+            raise InputError("the map has no keyframes")
+        nearest = min(self._kept, key=lambda k: abs(k.frame_index - frame_index))
+        if nearest.frame_index != frame_index:
+            raise InputError(f"frame {frame_index} is not a keyframe; the nearest is {nearest.frame_index}")
+        return nearest
+
+    def offer(self, view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> None:
+        """Keep this view if it looks from somewhere new."""
+        pose = view.camera.T_world_cam.numpy()
+        place = np.concatenate((pose[:3, 3], pose[:3, 2]))
+        if self._is_near(place, self._places):
+            return
+        self._kept.append(reduce_view(view, segments, ids))
+        self._places = np.concatenate((self._places, place[None]))
+        if len(self._kept) > CAP:
+            self._thin()
+
+    def _is_near(self, place: npt.NDArray[np.float64], places: npt.NDArray[np.float64]) -> bool:
+        apart = np.linalg.norm(places[:, :3] - place[:3], axis=1)
+        turned = np.arccos(np.clip(places[:, 3:] @ place[3:], -1, 1))
+        return bool(((apart < self._spacing * NEAR_M) & (turned < self._spacing * NEAR_RAD)).any())
+
+    def _thin(self) -> None:
+        while len(self._kept) > CAP * 3 // 4:
+            self._spacing *= 1.5
+            keep: list[int] = []
+            for i in range(len(self._kept)):
+                if not self._is_near(self._places[i], self._places[keep]):
+                    keep.append(i)
+            self._kept = [self._kept[i] for i in keep]
+            self._places = self._places[keep]
+
+    def rename(self, old: int, new: int) -> None:
+        """Masks of instance `old` are now those of `new` (-1: of none)."""
+        for keyframe in self._kept:
+            keyframe.instance_ids[keyframe.instance_ids == old] = new
+
+    def extend(self, others: Keyframes, renamed: dict[int, int]) -> None:
+        """Take over another map's keyframes under its instances' new ids."""
+        for k, place in zip(others._kept, others._places, strict=True):
+            ids = torch.tensor([renamed.get(int(i), -1) for i in k.instance_ids], dtype=torch.int64)
+            self._kept.append(Keyframe(k.frame_index, k.camera, k.depth, k.packed_masks, ids))
+            self._places = np.concatenate((self._places, place[None]))
+
+    def write(self, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
+        """Add to what is saved."""
+        header["keyframes"] = {
+            "spacing": self._spacing, "frames": [k.frame_index for k in self._kept],
+            "sizes": [list(k.camera.size) for k in self._kept],
+        }
+        for i, k in enumerate(self._kept):
+            arrays[f"keyframe.{i}.K"] = k.camera.K.numpy()
+            arrays[f"keyframe.{i}.T_world_cam"] = k.camera.T_world_cam.numpy()
+            arrays[f"keyframe.{i}.depth"] = k.depth.numpy()
+            arrays[f"keyframe.{i}.masks"] = k.packed_masks.numpy()
+            arrays[f"keyframe.{i}.ids"] = k.instance_ids.numpy()
+
+    @classmethod
+    def read(cls, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> Keyframes:
+        """What `write` wrote."""
+        saved = cls()
+        saved._spacing = float(header["keyframes"]["spacing"])
+        places = []
+        for i, (frame, size) in enumerate(
+            zip(header["keyframes"]["frames"], header["keyframes"]["sizes"], strict=True)
+        ):
+            names = ("K", "T_world_cam", "depth", "masks", "ids")
+            part = {n: torch.from_numpy(arrays[f"keyframe.{i}.{n}"]) for n in names}
+            camera = Camera(part["K"], part["T_world_cam"], (int(size[0]), int(size[1])))
+            saved._kept.append(Keyframe(int(frame), camera, part["depth"], part["masks"], part["ids"]))
+            pose = camera.T_world_cam.numpy()
+            places.append(np.concatenate((pose[:3, 3], pose[:3, 2])))
+        saved._places = np.array(places).reshape(-1, 6)
+        return saved
+
+
+def reduce_view(view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> Keyframe:
+    """The reduced form of a view: every s-th pixel of its depth (never averaged: that would invent surfaces)."""
+    H, W = view.camera.size
+    s = max(1, round(W / WIDTH))
+    h, w = -(-H // s), -(-W // s)
+    K = view.camera.K.clone()
+    K[:2] /= s
+    depth = view.depth[::s, ::s].to(torch.float16)
+    masks = np.zeros((len(segments), h * w), np.bool_)
+    rows, columns = segments.pixels.numpy().T // s
+    masks[segments.segment_ids.numpy(), rows * w + columns] = True
+    return Keyframe(
+        view.frame.index, Camera(K, view.camera.T_world_cam, (h, w)), depth,
+        torch.from_numpy(np.packbits(masks, axis=1)), torch.from_numpy(ids.copy()),
+    )

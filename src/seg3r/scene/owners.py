@@ -1,0 +1,141 @@
+"""Who owns each point, and how often: hits (frames that said so) among views (frames of the instance that saw it)."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from seg3r.kernels import scene as kernels
+from seg3r.scene.columns import Columns
+
+I32 = npt.NDArray[np.int32]
+I64 = npt.NDArray[np.int64]
+B = npt.NDArray[np.bool_]
+
+
+class Ownership:
+    """Edges between instance rows and point rows. The heads of the points' lists live with the points."""
+
+    def __init__(self) -> None:
+        self._counts = np.array([0, -1], np.int64)  # edges used, head of the free list
+        self._edges = Columns(
+            1024,
+            row=(np.int32, (), -1), point=(np.int32, (), -1), hits=(np.int32, (), 0), views=(np.int32, (), 0),
+            next=(np.int32, (), -1), row_next=(np.int32, (), -1),
+            hit_stamp=(np.int32, (), -1), view_stamp=(np.int32, (), -1),
+        )
+        self._rows = Columns(64, first=(np.int32, (), -1), size=(np.int32, (), 0))
+
+    def copy(self) -> Ownership:
+        """Independent storage with the same content."""
+        twin = Ownership()
+        twin._counts = self._counts.copy()
+        twin._edges, twin._rows = self._edges.copy(), self._rows.copy()
+        return twin
+
+    def reserve_rows(self, rows: int) -> None:
+        """Make room for instance rows."""
+        self._rows.reserve(rows)
+
+    def sizes(self, rows: int) -> I32:
+        """Points owned by each of the first `rows` instance rows."""
+        return self._rows["size"][:rows]
+
+    def hit(self, points: I32, rows: I32, stamp: int, first_of_point: I32) -> None:
+        """One hit per (row, point) and stamp."""
+        done = 0
+        while True:
+            e, r = self._edges, self._rows
+            done = kernels.hit(
+                done, points, rows, stamp, first_of_point, r["first"], r["size"], e["row"], e["point"], e["hits"],
+                e["views"], e["next"], e["row_next"], e["hit_stamp"], e["view_stamp"], self._counts,
+            )
+            if done == len(points):
+                return
+            self._edges.reserve(self._edges.capacity + 1)
+
+    def count_views(self, points: I32, matched: npt.NDArray[np.uint8], stamp: int, first_of_point: I32) -> I32:
+        """Count one view for the visible points of matched rows; returns how many points of each row are in view."""
+        in_view = np.zeros(len(matched), np.int32)
+        e = self._edges
+        kernels.count_views(
+            points, matched, stamp, first_of_point, e["row"], e["next"], e["views"], e["view_stamp"], in_view
+        )
+        return in_view
+
+    def owners_of(self, points: I32, rows: int, first_of_point: I32) -> I32:
+        """The rows that own any of these points, ascending."""
+        flags = np.zeros(rows, np.uint8)
+        kernels.rows_of_points(points, first_of_point, self._edges["row"], self._edges["next"], flags)
+        return flags.nonzero()[0].astype(np.int32)
+
+    def overlap(
+        self, points: I32, cells: I32, cell_start: I32, cell_segments: I32, segments: int, column_of_row: I32,
+        columns: int, first_of_point: I32,
+    ) -> tuple[I32, I32, I32]:
+        """Points shared by each (segment, column), covered by each segment, owned by each column."""
+        shared = np.zeros((segments, columns), np.int32)
+        segment_size, instance_size = np.zeros(segments, np.int32), np.zeros(columns, np.int32)
+        kernels.overlap_counts(
+            points, cells, cell_start, cell_segments, first_of_point, self._edges["row"], self._edges["next"],
+            column_of_row, shared, segment_size, instance_size,
+        )
+        return shared, segment_size, instance_size
+
+    def shared_with(self, row: int, rows: int, first_of_point: I32) -> I32:
+        """How many points of this row each of the first `rows` rows owns too."""
+        counts = np.zeros(rows, np.int32)
+        points = self._edges["point"][self._of(row)]
+        kernels.count_owners(points, first_of_point, self._edges["row"], self._edges["next"], counts)
+        return counts
+
+    def _of(self, row: int) -> I32:
+        edges = np.empty(int(self._rows["size"][row]), np.int32)
+        kernels.edges_of_row(row, self._rows["first"], self._edges["row_next"], edges)
+        return edges
+
+    def points_of(self, row: int) -> tuple[I32, I32, I32]:
+        """Points of one instance in ascending order, with their hits and views."""
+        edges = self._of(row)
+        points = self._edges["point"][edges]
+        order = np.argsort(points, kind="stable")
+        edges = edges[order]
+        return points[order], self._edges["hits"][edges], self._edges["views"][edges]
+
+    def absorb(self, into: int, row: int, first_of_point: I32) -> None:
+        """Row `row` becomes part of row `into`."""
+        edges = self._of(row)
+        spare = np.empty(len(edges), np.int32)
+        e, r = self._edges, self._rows
+        spared = kernels.absorb(
+            edges, into, first_of_point, r["first"], r["size"], e["row"], e["point"], e["hits"], e["views"],
+            e["next"], e["row_next"], spare,
+        )
+        kernels.unlink(spare[:spared], first_of_point, e["row"], e["point"], e["next"], self._counts)
+        r["first"][row], r["size"][row] = -1, 0
+
+    def set_points(self, row: int, points: I32, hits: I32, views: I32, first_of_point: I32) -> None:
+        """Replace what a row owns."""
+        e, r = self._edges, self._rows
+        kernels.unlink(self._of(row), first_of_point, e["row"], e["point"], e["next"], self._counts)
+        r["first"][row], r["size"][row] = -1, 0
+        self.hit(points, np.full(len(points), row, np.int32), -2, first_of_point)
+        edges = self._of(row)
+        order = np.argsort(self._edges["point"][edges], kind="stable")
+        wanted = np.argsort(points, kind="stable")
+        self._edges["hits"][edges[order]] = hits[wanted]
+        self._edges["views"][edges[order]] = views[wanted]
+
+    def table(self) -> tuple[I32, I32, I32, I32]:
+        """All edges as (row, point, hits, views), sorted by row, then point."""
+        used = int(self._counts[0])
+        alive = self._edges["row"][:used] >= 0
+        row, point = self._edges["row"][:used][alive], self._edges["point"][:used][alive]
+        order = np.lexsort((point, row))
+        hits, views = self._edges["hits"][:used][alive][order], self._edges["views"][:used][alive][order]
+        return row[order], point[order], hits, views
+
+    def load(self, row: I32, point: I32, hits: I32, views: I32, first_of_point: I32) -> None:
+        """Fill empty storage with saved edges."""
+        self.hit(point, row, -2, first_of_point)
+        self._edges["hits"], self._edges["views"] = hits, views

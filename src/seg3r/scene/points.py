@@ -1,0 +1,143 @@
+"""One point per occupied voxel, found by place in constant time."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from seg3r.kernels import scene as kernels
+from seg3r.scene.columns import Columns
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
+U8 = npt.NDArray[np.uint8]
+
+
+def inverse(T_to_from: F64) -> F64:
+    """T_from_to in double precision."""
+    return np.linalg.inv(T_to_from).astype(np.float64)
+
+
+class PointGrid:
+    """A sparse voxel grid. Positions are kept in the map's own frame (that of the first camera), so that where the
+    world's axes happen to lie changes nothing."""
+
+    def __init__(self, voxel_m: float) -> None:
+        self.voxel_m = voxel_m
+        self.T_map_world: F64 = np.eye(4)
+        self._counts = np.zeros(2, np.int64)  # points, blocks
+        self._stamp = 0
+        self.table = Columns(
+            1024,
+            position=(np.float32, (3,), 0), color=(np.float32, (3,), 0), origin=(np.int32, (3,), -1),
+            seen=(np.int32, (), 0), weight=(np.int32, (), 0), stamp=(np.int32, (), -1),
+        )
+        self.first_edge = Columns(1024, edge=(np.int32, (), -1))
+        self._blocks = Columns(
+            64, key=(np.int64, (), -1), grid=(np.int32, (kernels.CELLS,), -1), stamp=(np.int32, (), -1)
+        )
+        self._slots = np.full(256, -1, np.int32)
+
+    def __len__(self) -> int:
+        return int(self._counts[0])
+
+    def copy(self) -> PointGrid:
+        """Independent storage with the same content."""
+        twin = PointGrid(self.voxel_m)
+        twin.T_map_world = self.T_map_world.copy()
+        twin._counts = self._counts.copy()
+        twin._stamp = self._stamp
+        twin.table, twin.first_edge, twin._blocks = self.table.copy(), self.first_edge.copy(), self._blocks.copy()
+        twin._slots = self._slots.copy()
+        return twin
+
+    def _grow(self) -> None:
+        """Called when a kernel ran out of points or of blocks."""
+        points, blocks = (int(c) for c in self._counts)
+        if points == self.table.capacity:
+            self.table.reserve(points + 1)
+            self.first_edge.reserve(self.table.capacity)
+        if blocks == self._blocks.capacity:
+            self._blocks.reserve(blocks + 1)
+            while self._slots.size < 4 * self._blocks.capacity:
+                self._slots = np.full(2 * self._slots.size, -1, np.int32)
+            kernels.rehash(self._slots, self._blocks["key"], blocks)
+
+    def insert(self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int) -> I32:
+        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight."""
+        rows = np.empty(len(points), np.int32)
+        done = 0
+        while True:
+            t, b = self.table, self._blocks
+            done = kernels.insert(
+                done, points, colors, pixels, self.T_map_world, self.voxel_m, frame, stamp,
+                self._slots, b["key"], b["grid"], self._counts, t["position"], t["color"], t["origin"],
+                t["seen"], t["weight"], t["stamp"], self.first_edge["edge"], rows,
+            )
+            if done == len(points):
+                return rows
+            self._grow()
+
+    def load(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
+        """Take over saved columns and rebuild the grid."""
+        count = len(columns["position"])
+        for name, values in columns.items():
+            self.table[name] = values
+        self.first_edge.reserve(self.table.capacity)
+        self._counts[0] = count
+        done = 0
+        while True:
+            b = self._blocks
+            done = kernels.index_points(
+                done, self.table["position"], count, self.voxel_m, self._slots, b["key"], b["grid"], self._counts
+            )
+            if done == count:
+                return
+            self._grow()
+
+    def locate(self, points: F32, reach: int = 0) -> I32:
+        """Row of the point in each place's voxel (or in one at most `reach` voxels off), or -1. Places in world."""
+        rows = np.empty(len(points), np.int32)
+        kernels.locate(
+            points, self.T_map_world, self.voxel_m, reach, self._slots, self._blocks["key"], self._blocks["grid"], rows
+        )
+        return rows
+
+    def new_voxels(self, points: F32, segment_ids: npt.NDArray[np.int64], count: int) -> I32:
+        """How many voxels each segment covers that lie further than a voxel from all that is mapped."""
+        known = self.locate(points, reach=1)
+        counts = np.zeros(count, np.int32)
+        kernels.new_voxels(points, segment_ids, known, self.T_map_world, self.voxel_m, counts)
+        return counts
+
+    def visible(self, depth: F32, K: F64, T_world_cam: F64, tolerance: float) -> tuple[I32, I32]:
+        """Rows of all points that a depth map confirms within `tolerance` metres, and their pixels (flat)."""
+        self._stamp += 1
+        T_map_cam = self.T_map_world @ T_world_cam
+        blocks = np.empty(int(self._counts[1]), np.int32)
+        step = max(1, depth.shape[1] // 160)
+        found = kernels.visible_blocks(
+            depth, K, T_map_cam, self.voxel_m, tolerance, step,
+            self._slots, self._blocks["key"], self._blocks["stamp"], self._stamp, blocks,
+        )
+        capacity = min(len(self), found * kernels.CELLS)
+        rows, pixels = np.empty(capacity, np.int32), np.empty(capacity, np.int32)
+        count = kernels.visible_points(
+            blocks[:found], self._blocks["grid"], self.table["position"], depth, K, inverse(T_map_cam), tolerance,
+            rows, pixels,
+        )
+        return rows[:count], pixels[:count]
+
+    def project(self, rows: I32, depth: F32, K: F64, T_world_cam: F64, tolerance: float) -> I32:
+        """Pixel (flat) at which a depth map confirms each of these points, or -1."""
+        pixels = np.empty(len(rows), np.int32)
+        T_cam_map = inverse(self.T_map_world @ T_world_cam)
+        kernels.project_points(rows, self.table["position"], depth, K, T_cam_map, tolerance, pixels)
+        return pixels
+
+    def world_positions(self, rows: I32 | None = None) -> F32:
+        """[n 3] in world, of all points or of these."""
+        T_world_map = inverse(self.T_map_world)
+        positions = self.table["position"][: len(self)] if rows is None else self.table["position"][rows]
+        return (positions.astype(np.float64) @ T_world_map[:3, :3].T + T_world_map[:3, 3]).astype(np.float32)
