@@ -50,7 +50,7 @@ class Lift:
         depth = view.depth.numpy()
         usable = np.empty((H, W), np.uint8)
         jump = self.edge_jump if self.denoise else 0.0
-        kernels.edge_free(depth, view.confidence.numpy(), jump, self.near_m, self.far_m, usable)
+        kernels.edge_free(depth, view.confidence.numpy(), stride, jump, self.near_m, self.far_m, usable)
 
         bits = masks.masks.contiguous().view(torch.uint8).numpy()
         sizes, areas = np.empty(len(masks), np.int32), np.empty(len(masks), np.int32)

@@ -79,8 +79,13 @@ class Mapper:
     @property
     def seconds(self) -> dict[str, list[float]]:
         """Per stage: how long each call took."""
-        stages: dict[str, Timed[..., object]] = {
-            "reconstruct": self.reconstruct, "segment": self.segment, "embed": self.embed, "lift": self.lift,
-            "associate": self.associate, "add": self.add, "maintain": self.maintain, "refine": self.refine,
+        return {
+            "reconstruct": self.reconstruct.seconds,
+            "segment": self.segment.seconds,
+            "embed": self.embed.seconds,
+            "lift": self.lift.seconds,
+            "associate": self.associate.seconds,
+            "add": self.add.seconds,
+            "maintain": self.maintain.seconds,
+            "refine": self.refine.seconds,
         }
-        return {name: stage.seconds for name, stage in stages.items()}

@@ -16,11 +16,11 @@ REACH = 2
 
 
 @njit(cache=True, nogil=True)
-def edge_free(depth: F32, confidence: F32, jump: float, near: float, far: float, out: U8) -> None:
-    """1 where depth is in range, trusted, and no 3x3 neighbour with depth is off by more than `jump` of it."""
+def edge_free(depth: F32, confidence: F32, stride: int, jump: float, near: float, far: float, out: U8) -> None:
+    """On the lattice: 1 where depth is in range, trusted, and no 3x3 neighbour is off by more than `jump` of it."""
     H, W = depth.shape
-    for r in range(H):
-        for c in range(W):
+    for r in range(0, H, stride):
+        for c in range(0, W, stride):
             d = depth[r, c]
             ok = confidence[r, c] > 0 and d >= near and d <= far
             if ok and jump > 0:

@@ -170,7 +170,9 @@ class Instances:
             self._vote(into, self.name_votes[other])
         kept = self.sightings.get(into, ())
         for sighting in self.sightings.get(other, ()):
-            kept = better_sightings(kept, sighting.score, lambda sighting=sighting: sighting)  # type: ignore[misc]
+            kept = better_sightings(
+                kept, sighting.score, sighting.direction, lambda sighting=sighting: sighting  # type: ignore[misc]
+            )
         self.sightings[into] = kept
         self.free(other)
 

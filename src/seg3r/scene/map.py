@@ -68,6 +68,9 @@ class SceneMap:
         self.voxel_m = voxel_m
         self.visible_m = visible_m
         self.frames = 0
+        """Views taken in."""
+        self.last_frame = -1
+        """Index of the last one."""
         self._grid = PointGrid(voxel_m)
         self._owners = Ownership()
         self._instances = Instances(0, 0)
@@ -318,6 +321,7 @@ class SceneMap:
         ids = known["id"][rows].astype(np.int64)
         self._keyframes.offer(view, segments, ids)
         self.frames += 1
+        self.last_frame = segments.frame_index
         return torch.from_numpy(ids)
 
     def _widen(self, segments: Segments) -> None:
@@ -353,9 +357,12 @@ class SceneMap:
         pixels, area = segments.pixels[own].numpy(), float(segments.areas[s])
         score = max(in_view, 1) * min(1.0, (area / 96**2) ** 0.5)
         instance_id = int(self._instances["id"][row])
+        middle = segments.points[own].mean(0).to(torch.float64) - view.camera.T_world_cam[:3, 3]
+        direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
         kept = self.sightings.get(instance_id, ())
         better = better_sightings(
-            kept, score, lambda: cut_sighting(view, pixels, segments.stride, score, int(area))
+            kept, score, direction,
+            lambda: cut_sighting(view, pixels, segments.stride, score, int(area), direction),
         )
         if better is not kept:
             self.sightings[instance_id] = better
@@ -497,7 +504,8 @@ class SceneMap:
             "T_map_world": self._grid.T_map_world,
         }
         header = {
-            "voxel_m": self.voxel_m, "visible_m": self.visible_m, "frames": self.frames, "next_id": self.next_id,
+            "voxel_m": self.voxel_m, "visible_m": self.visible_m, "frames": self.frames,
+            "last_frame": self.last_frame, "next_id": self.next_id,
             "name_votes": self.name_votes,
         }
         io.write_sightings(self.sightings, arrays, header)
@@ -513,7 +521,7 @@ class SceneMap:
         """
         arrays, header = io.read(path)
         scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
-        scene.frames = int(header["frames"])
+        scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
         scene._grid.T_map_world = arrays["T_map_world"]
         scene._grid.load({n: arrays[f"point.{n}"] for n in POINT_COLUMNS})
         scene._instances = Instances(arrays["instance.feature"].shape[1], arrays["instance.identity"].shape[1])

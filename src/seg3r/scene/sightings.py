@@ -7,6 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float32
+from PIL import Image
+from torch import Tensor
 
 from seg3r.types import Sighting, View
 
@@ -22,7 +25,9 @@ APART_COS = 0.966
 """Looks from within 15 degrees count as one (specification, 3.9)."""
 
 
-def cut_sighting(view: View, pixels: npt.NDArray[np.int64], stride: int, score: float, area: int) -> Sighting:
+def cut_sighting(
+    view: View, pixels: npt.NDArray[np.int64], stride: int, score: float, area: int, direction: Float32[Tensor, "3"]
+) -> Sighting:
     """Cut one look out of a view.
 
     Args:
@@ -34,30 +39,28 @@ def cut_sighting(view: View, pixels: npt.NDArray[np.int64], stride: int, score: 
     pad_r, pad_c = int(CONTEXT * (box[2] - box[0])) + 4, int(CONTEXT * (box[3] - box[1])) + 4
     r0, c0, r1, c1 = max(box[0] - pad_r, 0), max(box[1] - pad_c, 0), min(box[2] + pad_r, H), min(box[3] + pad_c, W)
     step = max(1, -(-max(r1 - r0, c1 - c0) // CROP_PX))
-    patch = view.frame.rgb[r0:r1, c0:c1]
     h, w = (r1 - r0) // step, (c1 - c0) // step
-    blocks = patch[: h * step, : w * step].reshape(h, step, w, step, 3).to(torch.float32)
-    crop = blocks.mean(dim=(1, 3)).round().to(torch.uint8)
-    mask = torch.zeros((h, w), dtype=torch.bool)
+    patch = Image.fromarray(view.frame.rgb[r0 : r0 + h * step, c0 : c0 + w * step].numpy())
+    crop = np.asarray(patch.reduce(step) if step > 1 else patch).copy()
+    mask = np.zeros((h, w), np.bool_)
     for dr in range(0, stride, step):
         for dc in range(0, stride, step):
             at = (pixels - (r0, c0) + (dr, dc)) // step
-            inside = (at[:, 0] < h) & (at[:, 1] < w)
-            mask[torch.from_numpy(at[inside, 0]), torch.from_numpy(at[inside, 1])] = True
-    middle = view.points[pixels[:, 0], pixels[:, 1]].mean(0).to(torch.float64) - view.camera.T_world_cam[:3, 3]
-    direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
-    return Sighting(view.frame.index, box, score, area, crop, mask, direction)
+            at = at[(at[:, 0] < h) & (at[:, 1] < w)]
+            mask[at[:, 0], at[:, 1]] = True
+    return Sighting(
+        view.frame.index, box, score, area, torch.from_numpy(crop), torch.from_numpy(mask), direction
+    )
 
 
 def better_sightings(
-    kept: tuple[Sighting, ...], score: float, cut: Callable[[], Sighting]
+    kept: tuple[Sighting, ...], score: float, direction: Float32[Tensor, "3"], cut: Callable[[], Sighting]
 ) -> tuple[Sighting, ...]:
     """The looks worth keeping once there is one of this score; `kept` itself if the new one is not. Best first."""
     if len(kept) == KEEP and score < BETTER * kept[-1].score:
         return kept
-    new = cut()
-    near = [old for old in kept if float(old.direction @ new.direction) > APART_COS]
+    near = [old for old in kept if float(old.direction @ direction) > APART_COS]
     if any(score < BETTER * old.score for old in near):
         return kept
     rest = [old for old in kept if old not in near]
-    return tuple(sorted((*rest, new), key=lambda look: (-look.score, look.frame_index))[:KEEP])
+    return tuple(sorted((*rest, cut()), key=lambda look: (-look.score, look.frame_index))[:KEEP])

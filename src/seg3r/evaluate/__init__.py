@@ -1,0 +1,1 @@
+"""Predicted instances and ground truth on the same vertices -> numbers."""

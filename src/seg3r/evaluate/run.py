@@ -1,0 +1,88 @@
+"""A method on recordings with truth: how good is its map, at the end and on the way?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Int64
+
+from seg3r.evaluate.benchmarks import Protocol
+from seg3r.evaluate.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
+from seg3r.evaluate.quality import Quality, quality
+from seg3r.evaluate.transfer import transfer
+from seg3r.mapper import Mapper
+from seg3r.scene import SceneMap
+from seg3r.score import scores
+from seg3r.types import Frame
+
+REACH = 1.5
+"""A vertex belongs to what owns the nearest map point within so many voxels (specification, D-12)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """The labelled surface of a scene, as far as the recording shows it."""
+
+    vertices: Float32[np.ndarray, "v 3"]
+    """In world, metres."""
+    ids: Int64[np.ndarray, "v"]
+    """label * 1000 + instance, 0 = unannotated."""
+
+
+def predict(
+    scene: SceneMap, vertices: Float32[np.ndarray, "v 3"], max_dist_m: float, labels: Sequence[int] | None = None
+) -> ScenePrediction:
+    """A map's instances on the vertices of the truth. Without labels every instance gets label 1."""
+    owners = scene.owners.numpy()
+    share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
+    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share)
+    given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
+    return ScenePrediction.from_lists(lists, len(vertices), given, scores(scene).numpy().astype(np.float64))
+
+
+def follow(
+    mapper: Mapper, frames: Iterable[Frame], truth: Truth, every: int, max_dist_m: float
+) -> dict[int, ScenePrediction]:
+    """Map a recording; what the refined map says after every k-th frame and after the last, by the count of frames.
+
+    `every` = 0: only after the last.
+    """
+    said: dict[int, ScenePrediction] = {}
+    count = 0
+    for frame in frames:
+        mapper.step(frame)
+        count += 1
+        if every and count % every == 0:
+            said[count] = predict(mapper.result(), truth.vertices, max_dist_m)
+    if count not in said:
+        said[count] = predict(mapper.result(), truth.vertices, max_dist_m)
+    return said
+
+
+def score_runs(
+    names: Sequence[str], truths: Sequence[Truth], runs: Sequence[dict[int, ScenePrediction]], protocol: Protocol,
+    class_agnostic: bool, scores_as: str,
+) -> tuple[Result, list[tuple[int, float]], Quality]:
+    """The final result over all recordings, the online curve (AP of all maps after t frames, against all the truth that
+    the whole recordings show), and purity and completeness of the final maps."""
+    gt = [truth.ids for truth in truths]
+    final = [run[max(run)] for run in runs]
+    convention = "constant" if scores_as == "constant" else "ranked"
+    result = evaluate_scenes(gt, final, protocol, class_agnostic, convention, names)
+    steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+    curve = [
+        (t, evaluate_scenes(gt, [run[t] for run in runs], protocol, class_agnostic, convention).overall.ap)
+        for t in steps
+    ]
+    tables = [overlap_table(ids, said, protocol, True) for ids, said in zip(gt, final, strict=True)]
+    return result, curve, _pooled([quality(t.shared, t.sizes, t.gt_sizes) for t in tables])
+
+
+def _pooled(each: Sequence[Quality]) -> Quality:
+    """Mean over recordings that have a value."""
+    columns = np.array([[q.purity, q.completeness, q.fragments] for q in each], np.float64).reshape(-1, 3)
+    known = ~np.isnan(columns)
+    means = np.where(known, columns, 0).sum(0) / np.maximum(known.sum(0), 1)
+    return Quality(*(float(m) if k else float("nan") for m, k in zip(means, known.any(0), strict=True)))

@@ -1,0 +1,86 @@
+"""OpenTrack3D (arXiv 2512.03532): a visual-spatial tracker over posed RGB-D; no mesh, no training.
+
+The paper discloses its stages, not their equations: every number below is our decision, with where it comes from.
+"Details Matter", OVIR-3D, ConceptGraphs, OnlineAnySeg and MaskClustering are its published neighbours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from seg3r.associate.fused import Fused
+from seg3r.embed.patches import Patches
+from seg3r.lift import Lift
+from seg3r.mapper import Mapper
+from seg3r.protocols import Embedder, Segmenter
+from seg3r.reconstruct.sensor import Sensor
+from seg3r.refine.chain import Chain, Every
+from seg3r.refine.consistency import Consistency
+from seg3r.refine.merge import Merge
+from seg3r.refine.prune import Prune, Suppress, Unconfirmed
+from seg3r.scene import SceneMap
+from seg3r.segment.geometric import GeometricSegmenter
+
+
+@dataclass(frozen=True)
+class OpenTrack3DConfig:
+    """Which numbers, and which parts are switched off."""
+
+    voxel_m: float = 0.02
+    """ConceptGraphs and OnlineAnySeg 0.025; 0.005 for SceneFun3D."""
+    visible_m: float = 0.05
+    """A point is visible within this of the depth map: OpenYOLO3D 0.05 on ScanNet, OVIR-3D 0.04."""
+    far_m: float = 5.0
+    """OnlineAnySeg: 0.1 to 5 m."""
+    look: float = 0.4
+    """Weight of the visual cue; OnlineAnySeg's ablation says that space dominates. 0 switches it off, gate and all."""
+    overlap: bool = True
+    """False: only the look decides (ablation "w/o IoU")."""
+    match: float = 0.35
+    """tau_match: Details Matter 0.3, OVIR-3D 0.3 (IoU alone)."""
+    denoise: bool = True
+    consistency: float = 0.4
+    """tau_ref: Details Matter 0.4, MaskClustering 0.5. 0 switches it off."""
+    merge: float = 0.3
+    """tau_merge: Details Matter 0.3. 0 switches it off."""
+    contained: float = 0.95
+    """tau_incl: Details Matter 0.99, MaskClustering 0.8. More than 1 keeps parts of things."""
+    least_observations: int = 2
+    """MaskClustering 2, ConceptGraphs 3."""
+    maintain_every: int = 20
+    """Frames between self-merges: ConceptGraphs 20."""
+
+
+def opentrack3d(
+    config: OpenTrack3DConfig | None = None,
+    segment: Segmenter | None = None,
+    embed: Embedder | None = None,
+    scene: SceneMap | None = None,
+) -> Mapper:
+    """The method with its weight-free parts; `segment` and `embed` put others into their sockets."""
+    c = config or OpenTrack3DConfig()
+    merge = Merge(iou=c.merge, look=0.6 if c.look else -1.0)
+    consistency = Consistency(least=c.consistency)
+    refine = [
+        *([consistency] if c.consistency else []),
+        *([merge, consistency] if c.merge and c.consistency else [merge] if c.merge else []),
+        Prune(least_observations=c.least_observations),
+        Suppress(contained=c.contained),
+    ]
+    return Mapper(
+        reconstruct=Sensor(far_m=c.far_m),
+        segment=segment or GeometricSegmenter(),
+        embed=embed or Patches(),
+        lift=Lift(far_m=c.far_m, denoise=c.denoise),
+        associate=Fused(
+            look=c.look if c.overlap else 1.0,
+            overlap=(1.0 - c.look) if c.overlap else 0.0,
+            threshold=c.match,
+            least_look=0.45 if c.look else -1.0,
+            least_contained=0.1 if c.overlap else 0.0,
+            fragment=0.8 if c.overlap else 2.0,
+        ),
+        maintain=Every(c.maintain_every, Chain((*([merge] if c.merge else []), Unconfirmed()))),
+        refine=Chain(tuple(refine)),
+        scene=scene or SceneMap(c.voxel_m, c.visible_m),
+    )
