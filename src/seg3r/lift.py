@@ -53,15 +53,15 @@ class Lift:
         kernels.edge_free(depth, view.confidence.numpy(), stride, jump, self.near_m, self.far_m, usable)
 
         bits = masks.masks.contiguous().view(torch.uint8).numpy()
-        sizes, areas = np.empty(len(masks), np.int32), np.empty(len(masks), np.int32)
-        kernels.count_pixels(bits, stride, sizes, areas)
+        sizes, boxes = np.empty(len(masks), np.int32), np.empty((len(masks), 4), np.int32)
+        kernels.count_pixels(bits, stride, sizes, boxes)
         starts = np.zeros(len(masks) + 1, np.int32)
         np.cumsum(sizes, out=starts[1:])
         pixels, counts = np.empty(int(starts[-1]), np.int32), np.zeros(len(masks), np.int32)
         fx, fy = float(view.camera.K[0, 0]), float(view.camera.K[1, 1])
         kernels.clean_pixels(
             bits, depth, usable, fx, fy, stride, erode, self.mads if self.denoise else 0.0, self.least_m,
-            self.eps_m if self.denoise else 0.0, self.neighbours, self.share, starts, pixels, counts,
+            self.eps_m if self.denoise else 0.0, self.neighbours, self.share, boxes, starts, pixels, counts,
         )
 
         enough = np.flatnonzero(counts * stride**2 >= max(self.min_pixels, 1))
@@ -70,17 +70,16 @@ class Lift:
         own = [pixels[starts[i] : starts[i] + counts[i]] for i in order]
         flat = torch.from_numpy(np.concatenate([np.empty(0, np.int32), *own]).astype(np.int64))
         kept = torch.from_numpy(order)
-        chosen = masks[kept]
         return Segments(
             points=view.points.reshape(-1, 3)[flat],
             colors=view.frame.rgb.reshape(-1, 3)[flat],
             segment_ids=torch.from_numpy(np.repeat(np.arange(len(order)), counts[order])),
             pixels=torch.stack((flat // W, flat % W), dim=1),
-            scores=chosen.scores,
-            areas=torch.from_numpy(areas[order].astype(np.float32)),
+            scores=masks.scores[kept],
+            areas=torch.from_numpy((sizes[order] * stride**2).astype(np.float32)),
             frame_index=view.frame.index,
             stride=stride,
-            features=chosen.features,
-            identity=chosen.identity,
-            names=chosen.names,
+            features=None if masks.features is None else masks.features[kept],
+            identity=None if masks.identity is None else masks.identity[kept],
+            names=None if masks.names is None else tuple(masks.names[i] for i in order),
         )

@@ -460,7 +460,9 @@ MOMENTS = HISTOGRAM + COLOURS
 """Then x x, x y, x, y y, y, 1, x d, y d, d, d d, all over the variance of d: what a plane is fitted from."""
 RIM = MOMENTS + 10
 """Pixels at the image's rim."""
-SUMS = RIM + 1
+PERIMETER = RIM + 1
+"""Pixel pairs of its whole border with other regions."""
+SUMS = PERIMETER + 1
 
 PAIRS, JUMPS, GAP, CONCAVE, CONVEX, CONTRAST = 0, 1, 2, 3, 4, 5
 """Columns of a border's sums: pixel pairs; those with a jump in depth; its metres; angles and contrast of all."""
@@ -608,15 +610,16 @@ def bounding_planes(
 
 @njit(cache=True, nogil=True)
 def border_sums(
-    labels: I32, count: int, disparity: F32, sigma: F32, planes: F32, colour: F32,
+    labels: I32, sums: F64, disparity: F32, sigma: F32, planes: F32, colour: F32,
     pinhole: Pinhole, reach: int, jump: float, jump_m: float,
 ) -> F32:
     """[count count BORDER], symmetric: what lies between each two patches, over rows and columns.
 
     A pair of pixels is a border where nothing measured lies between them, at most `reach` apart. Angles and contrast
-    are taken two pixels to either side: the border itself is blurred.
+    are taken two pixels to either side: the border itself is blurred. Fills the column PERIMETER of `sums`.
     """
     h, w = labels.shape
+    count = sums.shape[0]
     out = np.zeros((count, count, BORDER), np.float32)
     for y in range(h):
         for x in range(w):
@@ -657,10 +660,14 @@ def border_sums(
     for a in range(count):
         for b in range(a):
             out[a, b] = out[b, a]
+        sums[a, PERIMETER] = 0.0
+    for a in range(count):
+        for b in range(count):
+            sums[a, PERIMETER] += out[a, b, PAIRS]
     return out
 
 
-FEATURES = 16
+FEATURES = 18
 
 
 @njit(cache=True, nogil=True)
@@ -692,10 +699,13 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32,
     extent = math.sqrt(extent)
     smaller = min(s[AREA], t[AREA])
     jump_share = jumps / pairs
-    gap = e[GAP] / max(jumps, 1.0) / 0.3
-    gap = min(gap, 1.0)
-    concave = min(e[CONCAVE] / flush, 1.5)
-    convex = min(e[CONVEX] / flush, 1.5)
+    gap = e[GAP] / max(jumps, 1.0)
+    gap = gap / (gap + 0.1)
+    concave = e[CONCAVE] / flush
+    concave = concave / (concave + 0.3)
+    convex = e[CONVEX] / flush
+    convex = convex / (convex + 0.3)
+    enclosed = pairs / max(min(s[PERIMETER], t[PERIMETER]), 1.0)
     out[0] = 1.0
     out[1] = jump_share
     out[2] = jump_share * gap
@@ -708,10 +718,12 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32,
     out[9] = 1.0 if wall[a] == wall[b] and wall[a] >= 0 else 0.0
     out[10] = misfit
     out[11] = math.log(smaller) / 10.0
-    out[12] = min(e[PAIRS] / (4.0 * math.sqrt(smaller)), 1.0)
+    out[12] = enclosed
     out[13] = extent / (extent + 1.0)
     out[14] = concave * hues
     out[15] = jump_share * hues
+    out[16] = concave * enclosed
+    out[17] = jump_share * enclosed
 
 
 @njit(cache=True, nogil=True)
@@ -727,6 +739,9 @@ def affinity(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32, weig
 def absorb(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32) -> None:
     """Region b becomes part of region a."""
     sums[a] += sums[b]
+    sums[a, PERIMETER] -= 2.0 * border[a, b, PAIRS]
+    border[a, b] = 0.0
+    border[b, a] = 0.0
     for k in range(3):
         boxes[a, k] = min(boxes[a, k], boxes[b, k])
         boxes[a, 3 + k] = max(boxes[a, 3 + k], boxes[b, 3 + k])

@@ -34,16 +34,21 @@ def edge_free(depth: F32, confidence: F32, stride: int, jump: float, near: float
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def count_pixels(masks: U8, stride: int, counts: I32, areas: I32) -> None:
-    """Lattice pixels in each mask; `areas` in pixels, estimated from the lattice."""
+def count_pixels(masks: U8, stride: int, counts: I32, boxes: I32) -> None:
+    """Lattice pixels in each mask, and their box: rows from, to, columns from, to (exclusive)."""
     m, H, W = masks.shape
     for i in prange(m):
-        n = 0
+        n, top, bottom, left, right = 0, H, 0, W, 0
         for r in range(0, H, stride):
+            before = n
             for c in range(0, W, stride):
-                n += masks[i, r, c]
+                if masks[i, r, c]:
+                    n += 1
+                    left, right = min(left, c), max(right, c + 1)
+            if n > before:
+                top, bottom = min(top, r), r + 1
         counts[i] = n
-        areas[i] = n * stride * stride
+        boxes[i, 0], boxes[i, 1], boxes[i, 2], boxes[i, 3] = top, bottom, left, right
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -95,22 +100,19 @@ def _keep_clusters(
     everywhere on entry and on return.
     """
     parent = np.arange(n).astype(np.int32)
-    core = np.zeros(n, np.uint8)
     for i in range(n):
         lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = i
     rows = lattice.size // columns
+    degree = np.zeros(n, np.int32)
     for sweep in range(2):
         for i in range(n):
-            if sweep == 1 and not core[i]:
-                continue
             r, c = pixels[i] // W // stride, pixels[i] % W // stride
             z = depth[pixels[i] // W, pixels[i] % W]
             limit = max(eps, 3.0 * z * stride / fx)
-            found = 0
-            for dr in range(-REACH, REACH + 1):
-                for dc in range(-REACH, REACH + 1):
+            for dr in range(REACH + 1):
+                for dc in range(-REACH if dr > 0 else 1, REACH + 1):
                     rr, cc = r + dr, c + dc
-                    if rr < 0 or cc < 0 or rr >= rows or cc >= columns or (dr == 0 and dc == 0):
+                    if cc < 0 or rr >= rows or cc >= columns:
                         continue
                     j = lattice[rr * columns + cc]
                     if j < 0:
@@ -119,20 +121,23 @@ def _keep_clusters(
                     dz = depth[pixels[j] // W, pixels[j] % W] - z
                     if dx * dx + dy * dy + dz * dz > limit * limit:
                         continue
-                    found += 1
-                    if sweep == 1:
+                    if sweep == 0:
+                        degree[i] += 1
+                        degree[j] += 1
+                        continue
+                    core_i, core_j = degree[i] >= neighbours, degree[j] >= neighbours
+                    if core_i and core_j:
                         a, b = _find(parent, i), _find(parent, j)
-                        if core[j] and a != b:
-                            parent[max(a, b)] = min(a, b)
-                        elif not core[j] and b == j:
-                            parent[j] = a
-            if sweep == 0:
-                core[i] = found >= neighbours
+                        parent[max(a, b)] = min(a, b)
+                    elif core_i and parent[j] == j:
+                        parent[j] = _find(parent, i)
+                    elif core_j and parent[i] == i:
+                        parent[i] = _find(parent, j)
     size = np.zeros(n, np.int32)
     for i in range(n):
         lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = -1
         root = _find(parent, i)
-        if core[root]:
+        if degree[root] >= neighbours:
             size[root] += 1
     least = share * size.max() if n else 0.0
     left = 0
@@ -147,7 +152,7 @@ def _keep_clusters(
 @njit(cache=True, nogil=True, parallel=True)
 def clean_pixels(
     masks: U8, depth: F32, usable: U8, fx: float, fy: float, stride: int, erode: int, mads: float, least_m: float,
-    eps: float, neighbours: int, share: float, starts: I32, pixels: I32, counts: I32,
+    eps: float, neighbours: int, share: float, boxes: I32, starts: I32, pixels: I32, counts: I32,
 ) -> None:
     """Per mask: lattice pixels (flat) that survive erosion, the gates and clustering, from `starts[i]` on."""
     m, H, W = masks.shape
@@ -155,8 +160,8 @@ def clean_pixels(
     for i in prange(m):
         own = pixels[starts[i] : starts[i + 1]]
         n = 0
-        for r in range(0, H, stride):
-            for c in range(0, W, stride):
+        for r in range(boxes[i, 0], boxes[i, 1], stride):
+            for c in range(boxes[i, 2], boxes[i, 3], stride):
                 if not masks[i, r, c] or not usable[r, c]:
                     continue
                 inside = True

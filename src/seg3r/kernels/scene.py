@@ -129,6 +129,26 @@ def insert(
 
 
 @njit(cache=True, nogil=True)
+def gather_rest(
+    points: F32, colors: U8, confidence: F32, stride: int, covered: U8, out_points: F32, out_colors: U8,
+    out_pixels: I32,
+) -> int:
+    """Confident lattice pixels outside the `covered` cells; returns how many."""
+    H, W = confidence.shape
+    columns = (W + stride - 1) // stride
+    found = 0
+    for r in range(0, H, stride):
+        for c in range(0, W, stride):
+            if confidence[r, c] > 0 and not covered[(r // stride) * columns + c // stride]:
+                for k in range(3):
+                    out_points[found, k] = points[r, c, k]
+                    out_colors[found, k] = colors[r, c, k]
+                out_pixels[found, 0], out_pixels[found, 1] = r, c
+                found += 1
+    return found
+
+
+@njit(cache=True, nogil=True)
 def index_points(
     start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, grid: I32, counts: I64
 ) -> int:

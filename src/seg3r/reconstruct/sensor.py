@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from seg3r.errors import InputError
-from seg3r.geometry import transform, unproject
+from seg3r.geometry import unproject_to_world
 from seg3r.types import Frame, View
 
 
@@ -25,7 +25,7 @@ class Sensor:
             raise InputError(f"frame {frame.index} has no {missing}; this method needs posed RGB-D")
         depth = torch.nan_to_num(frame.depth, nan=0.0, posinf=0.0, neginf=0.0)
         confidence = ((depth >= self.near_m) & (depth <= self.far_m)).to(torch.float32)
-        points = transform(frame.camera.T_world_cam, unproject(depth, frame.camera.K))
+        points = unproject_to_world(depth, frame.camera.K, frame.camera.T_world_cam)
         return View(frame, frame.camera, depth, points, confidence)
 
     def reset(self) -> None:

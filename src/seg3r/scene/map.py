@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.kernels import scene as kernels
 from seg3r.scene import io
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
@@ -343,12 +344,17 @@ class SceneMap:
             segments.points.numpy(), segments.colors.numpy(), segments.pixels.numpy().astype(np.int32),
             segments.frame_index, self.frames,
         )
-        free = view.confidence[::stride, ::stride] > 0
-        free[segments.pixels[:, 0] // stride, segments.pixels[:, 1] // stride] = False
-        rest = free.nonzero() * stride
+        cells, own = lattice_cells(segments, view.camera.size)
+        covered = np.zeros(cells, np.uint8)
+        covered[own] = 1
+        rest_points, rest_colors = np.empty((cells, 3), np.float32), np.empty((cells, 3), np.uint8)
+        rest_pixels = np.empty((cells, 2), np.int32)
+        count = kernels.gather_rest(
+            view.points.numpy(), view.frame.rgb.numpy(), view.confidence.numpy(), stride, covered, rest_points,
+            rest_colors, rest_pixels,
+        )
         self._grid.insert(
-            view.points[rest[:, 0], rest[:, 1]].numpy(), view.frame.rgb[rest[:, 0], rest[:, 1]].numpy(),
-            rest.numpy().astype(np.int32), segments.frame_index, self.frames,
+            rest_points[:count], rest_colors[:count], rest_pixels[:count], segments.frame_index, self.frames
         )
         return rows
 
@@ -538,16 +544,19 @@ class SceneMap:
         return scene
 
 
+def lattice_cells(segments: Segments, size: tuple[int, int]) -> tuple[int, npt.NDArray[np.int64]]:
+    """How many cells the image has at the segments' stride, and the cell of each of their pixels."""
+    columns = -(-size[1] // segments.stride)
+    own = segments.pixels.numpy() // segments.stride
+    return -(-size[0] // segments.stride) * columns, own[:, 0] * columns + own[:, 1]
+
+
 def _segments_by_cell(pixels: I32, segments: Segments, size: tuple[int, int]) -> tuple[I32, I32, I32]:
     """Cell of each pixel (flat), and the segments in each cell as a compressed row list."""
     stride, W = segments.stride, size[1]
-    columns = -(-W // stride)
-    cells = -(-size[0] // stride) * columns
-    rows_, cols_ = np.divmod(pixels, W)
-    cell_of_pixel = (rows_ // stride) * columns + cols_ // stride
-    own = segments.pixels.numpy() // stride
-    cell_of_point = own[:, 0] * columns + own[:, 1]
-    order = np.argsort(cell_of_point, kind="stable")
+    cells, own = lattice_cells(segments, size)
+    cell_of_pixel = (pixels // W // stride) * -(-W // stride) + pixels % W // stride
+    order = np.argsort(own, kind="stable")
     start = np.zeros(cells + 1, np.int32)
-    np.cumsum(np.bincount(cell_of_point, minlength=cells), out=start[1:])
+    np.cumsum(np.bincount(own, minlength=cells), out=start[1:])
     return cell_of_pixel.astype(np.int32), start, segments.segment_ids.numpy()[order].astype(np.int32)

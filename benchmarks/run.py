@@ -1,0 +1,150 @@
+"""How fast, and how much memory: every figure a median with its settings. `--quick` takes seconds, not minutes.
+
+Pass/fail is not decided here; machines differ. Compare ratios, or medians on one quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hall import THINGS, Hall
+
+from seg3r.evaluate.benchmarks import SCANNET20
+from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
+from seg3r.methods.opentrack3d import opentrack3d
+from seg3r.superpoints import mesh_superpoints
+from seg3r.types import Masks, View
+
+MASKS = 40
+WINDOW = 30
+"""Frames behind each median of the map."""
+
+
+class GivenMasks:
+    """A segmentation network that costs nothing."""
+
+    masks: Masks
+
+    def __call__(self, view: View) -> Masks:
+        return self.masks
+
+
+def walk(frames: int) -> dict[str, Any]:
+    """Milliseconds a frame of everything but segmentation along one walk, and the memory it took."""
+    hall, segment = Hall(seed=0), GivenMasks()
+    mapper = opentrack3d(segment=segment)
+    took: list[float] = []
+    for t in range(frames):
+        frame, segment.masks = hall.view(t, MASKS)
+        start = time.perf_counter()
+        mapper.step(frame)
+        took.append(1e3 * (time.perf_counter() - start))
+    stages = {n: statistics.median(s[-WINDOW:]) * 1e3 for n, s in mapper.seconds.items() if s and n != "segment"}
+    return {
+        "ms": statistics.median(took[-WINDOW:]),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "instances": len(mapper.scene), "points": mapper.scene.point_count,
+        "keyframes": len(mapper.scene.keyframes), "stages_ms": {n: round(v, 2) for n, v in stages.items()},
+    }
+
+
+def walk_alone(frames: int) -> dict[str, Any]:
+    """`walk` in a process of its own: peak memory is a process's."""
+    out = subprocess.run(
+        [sys.executable, __file__, "--walk", str(frames)], check=True, capture_output=True, text=True
+    ).stdout
+    return dict(json.loads(out))
+
+
+def evaluator_seconds(scenes: int, vertices: int = 50_000, things: int = 40) -> float:
+    """AP of `scenes` scenes, reading files apart."""
+    rng = np.random.default_rng(0)
+    gt, said = [], []
+    for _ in range(scenes):
+        centre = rng.uniform(0, vertices, things)
+        place = np.arange(vertices)
+        nearest = np.abs(place[:, None] - centre[None]).argmin(1)
+        label = np.array(SCANNET20.ids)[rng.integers(0, len(SCANNET20.ids), things)]
+        gt.append(label[nearest] * 1000 + nearest + 1)
+        width = rng.uniform(300, 1500, things)
+        shift = rng.normal(0, 150, things)
+        masks = np.abs(place[None] - (centre + shift)[:, None]) < width[:, None]
+        said.append((masks, label, rng.uniform(0, 1, things)))
+    start = time.perf_counter()
+    evaluate_scenes(gt, [ScenePrediction.from_masks(*s) for s in said], SCANNET20)
+    return time.perf_counter() - start
+
+
+def superpoint_seconds(side: int) -> float:
+    """Superpoints of a bumpy height field of side x side vertices."""
+    rng = np.random.default_rng(0)
+    x, y = np.meshgrid(np.arange(side), np.arange(side), indexing="ij")
+    z = 5 * np.sin(x / 23) * np.cos(y / 31) + 4 * ((x // 40 + y // 40) % 2) + rng.normal(0, 0.15, x.shape)
+    vertices = np.stack((x, y, z), -1).reshape(-1, 3).astype(np.float32) * np.float32(0.01)
+    corner = (np.arange(side - 1)[:, None] * side + np.arange(side - 1)).reshape(-1)
+    faces = np.concatenate((
+        np.stack((corner, corner + 1, corner + side), 1), np.stack((corner + 1, corner + side + 1, corner + side), 1)
+    ))
+    start = time.perf_counter()
+    mesh_superpoints(vertices, faces)
+    return time.perf_counter() - start
+
+
+def median_of(measure: Callable[[], float], runs: int) -> float:
+    """After one run that compiles."""
+    measure()
+    return statistics.median(measure() for _ in range(runs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--quick", action="store_true", help="shorter walk, fewer runs")
+    parser.add_argument("--walk", type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.walk:
+        sys.stdout.write(json.dumps(walk(args.walk)))
+        return
+    early, late = (60, 120) if args.quick else (200, 2000)
+    runs = 2 if args.quick else 5
+    walk_alone(3)  # compiles
+    at_early, at_late = walk_alone(early), walk_alone(late)
+    scenes, side = (4 if args.quick else 23), 316
+    figures = {
+        "map_update_ms": round(at_early["ms"], 2),
+        f"map_update_ms_at_{early}": round(at_early["ms"], 2),
+        f"map_update_ms_at_{late}": round(at_late["ms"], 2),
+        f"peak_mb_at_{early}": round(at_early["peak_mb"], 1),
+        f"peak_mb_at_{late}": round(at_late["peak_mb"], 1),
+        "evaluator_s": round(median_of(lambda: evaluator_seconds(scenes), runs), 4),
+        "superpoints_s": round(median_of(lambda: superpoint_seconds(side), runs), 4),
+        "ratio": round(at_late["ms"] / at_early["ms"], 3),
+        "settings": {
+            "map": f"640x480, {MASKS} masks a frame, {THINGS} things, median of the last {WINDOW} frames of a walk; "
+                   "all stages but segmentation",
+            f"walk_{early}": at_early, f"walk_{late}": at_late,
+            "evaluator": f"{scenes} scenes x 50,000 vertices x 40 instances, median of {runs}",
+            "superpoints": f"{side * side:,} vertices, median of {runs}",
+        },
+    }
+    width = max(map(len, figures))
+    for name, value in figures.items():
+        if name != "settings":
+            print(f"{name:{width}}  {value}")
+    if args.json is not None:
+        args.json.parent.mkdir(parents=True, exist_ok=True)
+        args.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
