@@ -112,7 +112,7 @@ def read_truth(points: Path, ids: Path) -> Truth:
     else:
         import trimesh
 
-        vertices = np.asarray(trimesh.load(points, process=False).vertices)
+        vertices = np.asarray(trimesh.load(points, process=False).vertices)  # type: ignore[attr-defined]
     if vertices.ndim != 2 or vertices.shape[1] != 3:
         raise InputError(f"{points}: expected n x 3 coordinates, got {'x'.join(map(str, vertices.shape))}")
     labels = read_ground_truth(ids)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -226,10 +226,10 @@ class EvaluateFiles:
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
-        from seg3r.evaluate.benchmarks import PROTOCOLS
+        from seg3r.evaluate.benchmarks import SCANNET20, SCANNET200
         from seg3r.evaluate.files import evaluate_folder
 
-        result = evaluate_folder(self.gt, self.pred, PROTOCOLS[self.protocol], self.class_agnostic, self.scores)
+        result = evaluate_folder(self.gt, self.pred, SCANNET20 if self.protocol == "scannet20" else SCANNET200, self.class_agnostic, self.scores)
         answer = result.as_json()
         _emit(self.json, answer)
         _say_ap(answer)
@@ -244,7 +244,7 @@ def evaluate(
     return what
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "demo": Demo, "run": Run, "evaluate": evaluate, "superpoints": Superpoints, "rooms": Rooms, "info": Info,
 }
 
@@ -252,7 +252,7 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> None:
     """Parse, run, and turn every error a user can mend into one line and a non-zero exit."""
     given = _with_json_target(list(sys.argv[1:] if words is None else words))
-    command = tyro.extras.subcommand_cli_from_dict(
+    command: Any = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="seg3r", args=given,
         description="Online 3D maps of object instances from RGB-D video.",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
@@ -284,11 +284,10 @@ def _map(
     """`run`, with a bar."""
     from seg3r import api
 
-    api.check_out(out)
     recording = api.frames(source, every)
     mapper = api.make_mapper(method, preset, segment=api.masks_from(recording, masks))
     settings = {"method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed}
-    total = len(recording) if hasattr(recording, "__len__") else None
+    total = len(recording) if isinstance(recording, Sized) else None
     with _progress("frame", total) as tick:
         _, figures = api.map_recording(
             mapper, recording, out, settings, resume, api.truth_surface(recording), tick

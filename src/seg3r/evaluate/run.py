@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float32, Int64
@@ -63,17 +65,16 @@ def follow(
 
 def score_runs(
     names: Sequence[str], truths: Sequence[Truth], runs: Sequence[dict[int, ScenePrediction]], protocol: Protocol,
-    class_agnostic: bool, scores_as: str,
+    class_agnostic: bool, scores_as: Literal["ranked", "constant"],
 ) -> tuple[Result, list[tuple[int, float]], Quality]:
     """The final result over all recordings, the online curve (AP of all maps after t frames, against all the truth that
     the whole recordings show), and purity and completeness of the final maps."""
     gt = [truth.ids for truth in truths]
     final = [run[max(run)] for run in runs]
-    convention = "constant" if scores_as == "constant" else "ranked"
-    result = evaluate_scenes(gt, final, protocol, class_agnostic, convention, names)
+    result = evaluate_scenes(gt, final, protocol, class_agnostic, scores_as, names)
     steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
     curve = [
-        (t, evaluate_scenes(gt, [run[t] for run in runs], protocol, class_agnostic, convention).overall.ap)
+        (t, evaluate_scenes(gt, [run[t] for run in runs], protocol, class_agnostic, scores_as).overall.ap)
         for t in steps
     ]
     tables = [overlap_table(ids, said, protocol, True) for ids, said in zip(gt, final, strict=True)]
@@ -82,7 +83,11 @@ def score_runs(
 
 def _pooled(each: Sequence[Quality]) -> Quality:
     """Mean over recordings that have a value."""
-    columns = np.array([[q.purity, q.completeness, q.fragments] for q in each], np.float64).reshape(-1, 3)
-    known = ~np.isnan(columns)
-    means = np.where(known, columns, 0).sum(0) / np.maximum(known.sum(0), 1)
-    return Quality(*(float(m) if k else float("nan") for m, k in zip(means, known.any(0), strict=True)))
+
+    def mean(values: Sequence[float]) -> float:
+        known = [v for v in values if not math.isnan(v)]
+        return sum(known) / len(known) if known else math.nan
+
+    return Quality(
+        mean([q.purity for q in each]), mean([q.completeness for q in each]), mean([q.fragments for q in each])
+    )

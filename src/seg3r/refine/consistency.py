@@ -6,13 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Int64
+from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from torch import Tensor
 
+from seg3r.geometry import voxel_from_keys, voxel_keys
 from seg3r.scene import SceneMap
 from seg3r.types import Keyframe
+
+HALF_OF_26 = [
+    (x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if (x, y, z) > (0, 0, 0)
+]
+"""One step of each opposite pair."""
 
 
 @dataclass(frozen=True)
@@ -25,51 +31,61 @@ class Consistency:
     """
 
     least: float = 0.4
-    eps_voxels: float = 2.5
+    cell_voxels: int = 2
+    """Clusters are of cells of so many voxels."""
     share: float = 0.2
     """Keep clusters of at least this share of the largest."""
 
     def __call__(self, scene: SceneMap) -> SceneMap:
-        hits: dict[int, Int64[Tensor, "p"]] = {}
-        views: dict[int, Int64[Tensor, "p"]] = {}
         owned = {i: scene.points_of(i) for i in scene.ids.tolist()}
-        for instance_id, (points, _, _) in owned.items():
-            hits[instance_id] = torch.zeros(len(points), dtype=torch.int64)
-            views[instance_id] = torch.zeros(len(points), dtype=torch.int64)
+        hits = {i: np.zeros(len(points), np.int32) for i, (points, _, _) in owned.items()}
+        views = {i: np.zeros(len(points), np.int32) for i, (points, _, _) in owned.items()}
         for keyframe in scene.keyframes:
-            masks = widened_masks(keyframe)
-            ids = keyframe.instance_ids
-            for instance_id in torch.unique(ids[ids >= 0]).tolist():
-                pixels = scene.project(owned[instance_id][0], keyframe, scene.visible_m).to(torch.int64)
-                mask = masks[ids == instance_id].any(0)
+            masks, ids = widened_masks(keyframe), keyframe.instance_ids.numpy()
+            for instance_id in np.unique(ids[ids >= 0]).tolist():
+                pixels = scene.project(owned[instance_id][0], keyframe, scene.visible_m).numpy()
                 seen = pixels >= 0
                 views[instance_id] += seen
-                hits[instance_id] += seen & mask[pixels.clamp_min(0)]
+                hits[instance_id] += seen & masks[ids == instance_id].any(0)[pixels]
         for instance_id, (points, online_hits, online_views) in owned.items():
-            h = torch.where(views[instance_id] > 0, hits[instance_id], online_hits.to(torch.int64))
-            n = torch.where(views[instance_id] > 0, views[instance_id], online_views.to(torch.int64)).clamp_min(1)
-            keep = h >= self.least * n
+            unseen = views[instance_id] == 0
+            h = np.where(unseen, online_hits.numpy(), hits[instance_id])
+            n = np.where(unseen, online_views.numpy(), views[instance_id])
+            keep = torch.from_numpy(h >= self.least * n)
             keep[keep.clone()] = self._largest(scene, points[keep])
-            scene.set_points(instance_id, points[keep], h[keep].to(torch.int32), n[keep].to(torch.int32))
+            scene.set_points(instance_id, points[keep], torch.from_numpy(h)[keep], torch.from_numpy(n)[keep])
         return scene
 
     def _largest(self, scene: SceneMap, points: Int64[Tensor, "p"]) -> Bool[Tensor, "p"]:
         """Which points lie in clusters of at least `share` of the largest."""
         if len(points) == 0:
             return torch.zeros(0, dtype=torch.bool)
-        labels = clusters(scene.voxels_of(points).to(torch.float64), self.eps_voxels)
+        labels = clusters(scene.voxels_of(points), self.cell_voxels)
         sizes = torch.bincount(labels)
         return sizes[labels] >= self.share * int(sizes.max())
 
 
-def clusters(places: Float64[Tensor, "p 3"], eps: float) -> Int64[Tensor, "p"]:
-    """Connected components of places at most `eps` apart, numbered from 0."""
-    pairs = cKDTree(places.numpy()).sparse_distance_matrix(cKDTree(places.numpy()), eps, output_type="coo_matrix")
-    _, labels = connected_components(pairs, directed=False)
-    return torch.from_numpy(labels.astype(np.int64))
+def clusters(voxels: Int64[Tensor, "p 3"], cell: int) -> Int64[Tensor, "p"]:
+    """Components of voxels, numbered from 0: cells of `cell` voxels a side are joined to their 26 neighbours.
+
+    Voxels up to `cell` apart are always joined, those more than twice that (in an axis) never: a DBSCAN radius of 2.5
+    voxels, without its distances.
+    """
+    keys, inverse = np.unique(voxel_keys(torch.div(voxels, cell, rounding_mode="floor")).numpy(), return_inverse=True)
+    cells = voxel_from_keys(torch.from_numpy(keys))
+    pairs = [np.empty((0, 2), np.int64)]
+    for step in HALF_OF_26:
+        wanted = voxel_keys(cells + torch.tensor(step)).numpy()
+        at = np.searchsorted(keys, wanted).clip(max=len(keys) - 1)
+        found = np.flatnonzero(keys[at] == wanted)
+        pairs.append(np.stack((found, at[found]), 1))
+    a, b = np.concatenate(pairs).T
+    graph = coo_matrix((np.ones(len(a), np.int8), (a, b)), shape=(len(keys), len(keys)))
+    _, labels = connected_components(graph, directed=False)
+    return torch.from_numpy(labels.astype(np.int64)[inverse])
 
 
-def widened_masks(keyframe: Keyframe) -> Bool[Tensor, "m hw"]:
+def widened_masks(keyframe: Keyframe) -> Bool[np.ndarray, "m hw"]:
     """The masks of a keyframe, each grown by one pixel."""
     h, w = keyframe.camera.size
     bits = np.unpackbits(keyframe.packed_masks.numpy(), axis=1, count=h * w).reshape(-1, h, w).astype(np.bool_)
@@ -79,4 +95,4 @@ def widened_masks(keyframe: Keyframe) -> Bool[Tensor, "m hw"]:
     wide = tall.copy()
     wide[:, :, 1:] |= tall[:, :, :-1]
     wide[:, :, :-1] |= tall[:, :, 1:]
-    return torch.from_numpy(wide.reshape(len(bits), h * w))
+    return wide.reshape(len(bits), h * w)

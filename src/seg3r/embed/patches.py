@@ -1,0 +1,70 @@
+"""Descriptors without weights: what DINO's patch tokens are to the foundation preset, histograms are to a bare CPU."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+
+from seg3r.kernels import patches as kernels
+from seg3r.types import Masks, View
+
+
+@dataclass(frozen=True)
+class Patches:
+    """Fills `masks.features` with pooled patch histograms, unit length [m 81]; keeps identity and names.
+
+    Each patch holds three histograms with linear votes: chroma, as intensity-normalised opponent colours (red - green,
+    yellow - blue), so that shading moves it little; lightness; and the orientation of gradients with their full turn
+    (Dalal & Triggs, CVPR 2005), the share without gradient in a bin of its own. A mask's descriptor is their mean
+    over the patches weighted by the fraction of each patch it covers (mask pooling of arXiv 2512.03532, histograms for
+    DINO), each histogram weighted, and the square root of all (Hellinger kernel; Arandjelovic & Zisserman, CVPR 2012):
+    its length is 1 by construction, and the cosine of two is the weighted Bhattacharyya coefficient of their
+    histograms, 1 for equal and 0 for disjoint ones. Nothing is random, nothing learnt.
+
+    A mask that covers less than `min_coverage` patches in all gets the zero vector: no evidence.
+    """
+
+    patches_high: int = 30
+    """Patches along the image's height: 8 x 8 pixels at 320x240, 16 x 16 at 640x480."""
+    pool: Literal["mask", "box"] = "mask"
+    """Over the mask, or over its bounding box (the ablation without mask-wise features)."""
+    chroma: float = 0.6
+    """Weight of the chroma histogram."""
+    lightness: float = 0.25
+    """Weight of the lightness histogram."""
+    orientation: float = 0.15
+    """Weight of the gradient histogram."""
+    min_coverage: float = 0.25
+
+    def __call__(self, view: View, masks: Masks) -> Masks:
+        rgb = np.ascontiguousarray(view.frame.rgb.cpu().numpy())
+        H, W = rgb.shape[:2]
+        patch = max(1, round(H / self.patches_high))
+        histograms = kernels.patch_histograms(rgb, patch, max(1, patch // 8)).reshape(-1, kernels.CHANNELS)
+        pixels = np.ascontiguousarray(masks.masks.cpu().numpy()).view(np.uint8)
+        words = pixels.view(np.uint64) if W % 8 == 0 else np.zeros((0, 0, 0), np.uint64)
+        if self.pool == "mask":
+            coverage = kernels.patch_coverage(words, pixels, patch)
+        else:
+            coverage = kernels.box_coverage(kernels.mask_boxes(words, pixels), H, W, patch)
+        features = self._pooled(torch.from_numpy(coverage), torch.from_numpy(histograms))
+        return replace(masks, features=features.to(masks.masks.device))
+
+    def _pooled(
+        self, coverage: Float32[torch.Tensor, "m p"], histograms: Float32[torch.Tensor, "p d"]
+    ) -> Float32[torch.Tensor, "m d"]:
+        evidence = coverage.sum(1, keepdim=True)
+        mean = (coverage @ histograms) / evidence.clamp_min(1e-6)
+        chroma, rest = kernels.CHROMA_BINS**2, kernels.LIGHTNESS_BINS
+        weight = torch.full((histograms.shape[1],), self.orientation)
+        weight[:chroma] = self.chroma
+        weight[chroma : chroma + rest] = self.lightness
+        feature = torch.nn.functional.normalize((mean * weight).clamp_min(0).sqrt(), dim=1)
+        return torch.where(evidence >= self.min_coverage, feature, torch.zeros_like(feature))
+
+    def reset(self) -> None:
+        """Remembers nothing."""

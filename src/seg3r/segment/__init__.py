@@ -1,0 +1,1 @@
+"""View -> Masks: which pixels of one view belong together."""
