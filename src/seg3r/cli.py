@@ -229,7 +229,8 @@ class EvaluateFiles:
         from seg3r.evaluate.benchmarks import SCANNET20, SCANNET200
         from seg3r.evaluate.files import evaluate_folder
 
-        result = evaluate_folder(self.gt, self.pred, SCANNET20 if self.protocol == "scannet20" else SCANNET200, self.class_agnostic, self.scores)
+        protocol = SCANNET20 if self.protocol == "scannet20" else SCANNET200
+        result = evaluate_folder(self.gt, self.pred, protocol, self.class_agnostic, self.scores)
         answer = result.as_json()
         _emit(self.json, answer)
         _say_ap(answer)

@@ -42,6 +42,17 @@ def _slot(key: int, slots: int) -> int:
     return int((np.uint64(key) * np.uint64(_MULTIPLIER)) >> np.uint64(20)) & (slots - 1)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _held(value: float, cell: int, voxel_m: float) -> float:
+    """`value` as a float32 that still lies in its voxel: rounding must not carry a point over the border."""
+    held = np.float32(value)
+    while np.floor(float(held) / voxel_m) > cell:
+        held = np.nextafter(held, np.float32(-np.inf))
+    while np.floor(float(held) / voxel_m) < cell:
+        held = np.nextafter(held, np.float32(np.inf))
+    return held
+
+
 @njit(cache=True, nogil=True)
 def find_block(key: int, table: I32, block_keys: I64) -> int:
     """Row of the block with this key, or -1."""
@@ -108,7 +119,9 @@ def insert(
             row = int(counts[0])
             counts[0] += 1
             grid[block, cell] = row
-            position[row, 0], position[row, 1], position[row, 2] = mx, my, mz
+            position[row, 0] = _held(mx, x, voxel_m)
+            position[row, 1] = _held(my, y, voxel_m)
+            position[row, 2] = _held(mz, z, voxel_m)
             for c in range(3):
                 color[row, c] = colors[i, c]
             origin[row, 0], origin[row, 1], origin[row, 2] = frame, pixels[i, 0], pixels[i, 1]
@@ -116,9 +129,9 @@ def insert(
         else:
             weight[row] += 1
             gain = 1.0 / weight[row]
-            position[row, 0] += (mx - position[row, 0]) * gain
-            position[row, 1] += (my - position[row, 1]) * gain
-            position[row, 2] += (mz - position[row, 2]) * gain
+            position[row, 0] = _held(position[row, 0] + (mx - position[row, 0]) * gain, x, voxel_m)
+            position[row, 1] = _held(position[row, 1] + (my - position[row, 1]) * gain, y, voxel_m)
+            position[row, 2] = _held(position[row, 2] + (mz - position[row, 2]) * gain, z, voxel_m)
             for c in range(3):
                 color[row, c] += (float(colors[i, c]) - color[row, c]) * gain
             if stamp[row] != stamp_now:
@@ -204,31 +217,64 @@ def visible_blocks(
     depth: F32, K: F64, T_map_cam: F64, voxel_m: float, tolerance: float, step: int,
     table: I32, block_keys: I64, block_stamp: I32, stamp_now: int, out: I32,
 ) -> int:
-    """Blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many."""
+    """All blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many.
+
+    Pixels are taken `step` by `step` while they lie on one surface: the box around the piece of space they confirm
+    names the blocks.
+    """
+    H, W = depth.shape
+    reach = SIDE * voxel_m
     found = 0
-    R = T_map_cam
     last = -1
-    for v in range(0, depth.shape[0], step):
-        for u in range(0, depth.shape[1], step):
-            surface = float(depth[v, u])
-            if surface <= 0:
+    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
+    for v0 in range(0, H, step):
+        for u0 in range(0, W, step):
+            near, far = np.inf, 0.0
+            for v in range(v0, min(v0 + step, H)):
+                for u in range(u0, min(u0 + step, W)):
+                    d = float(depth[v, u])
+                    if d > 0:
+                        near, far = min(near, d), max(far, d)
+            if far <= 0:
                 continue
-            for side in range(-1, 2):
-                d = surface + side * tolerance
-                cx, cy = (u - K[0, 2]) * d / K[0, 0], (v - K[1, 2]) * d / K[1, 1]
-                x = int(np.floor((R[0, 0] * cx + R[0, 1] * cy + R[0, 2] * d + R[0, 3]) / voxel_m))
-                y = int(np.floor((R[1, 0] * cx + R[1, 1] * cy + R[1, 2] * d + R[1, 3]) / voxel_m))
-                z = int(np.floor((R[2, 0] * cx + R[2, 1] * cy + R[2, 2] * d + R[2, 3]) / voxel_m))
-                key = _block_key(x, y, z)
-                if key == last:
-                    continue
-                last = key
-                block = find_block(key, table, block_keys)
-                if block >= 0 and block_stamp[block] != stamp_now:
-                    block_stamp[block] = stamp_now
-                    out[found] = block
-                    found += 1
+            side = step if far - near <= 2 * tolerance else 1
+            for v in range(v0, min(v0 + step, H), side):
+                for u in range(u0, min(u0 + step, W), side):
+                    if side < step:
+                        near = far = float(depth[v, u])
+                        if far <= 0:
+                            continue
+                    _box_of_pixels(u, v, side, max(near - tolerance, 0.0), far + tolerance, K, T_map_cam, reach,
+                                   low, high)
+                    for x in range(low[0], high[0] + 1):
+                        for y in range(low[1], high[1] + 1):
+                            for z in range(low[2], high[2] + 1):
+                                key = ((x + _BIAS) << 42) | ((y + _BIAS) << 21) | (z + _BIAS)
+                                if key == last:
+                                    continue
+                                last = key
+                                block = find_block(key, table, block_keys)
+                                if block >= 0 and block_stamp[block] != stamp_now:
+                                    block_stamp[block] = stamp_now
+                                    out[found] = block
+                                    found += 1
     return found
+
+
+@njit(cache=True, nogil=True)
+def _box_of_pixels(
+    u: int, v: int, side: int, near: float, far: float, K: F64, T_map_cam: F64, reach: float, low: I64, high: I64
+) -> None:
+    """Blocks (inclusive corners) around what `side` x `side` pixels see between two depths."""
+    a0, a1 = (u - 0.5 - K[0, 2]) / K[0, 0], (u + side - 0.5 - K[0, 2]) / K[0, 0]
+    b0, b1 = (v - 0.5 - K[1, 2]) / K[1, 1], (v + side - 0.5 - K[1, 2]) / K[1, 1]
+    for axis in range(3):
+        ra, rb, rc = T_map_cam[axis, 0], T_map_cam[axis, 1], T_map_cam[axis, 2]
+        least = min(ra * a0, ra * a1) + min(rb * b0, rb * b1) + rc
+        most = max(ra * a0, ra * a1) + max(rb * b0, rb * b1) + rc
+        origin = T_map_cam[axis, 3]
+        low[axis] = int(np.floor((origin + min(least * near, least * far) - 1e-5) / reach))
+        high[axis] = int(np.floor((origin + max(most * near, most * far) + 1e-5) / reach))
 
 
 @njit(cache=True, nogil=True)

@@ -25,7 +25,7 @@ def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any
     try:
         save_file(
             {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary,
-            metadata={"format": FORMAT, "scene": json.dumps(header, sort_keys=True)},
+            metadata={FORMAT: json.dumps(header, sort_keys=True)},  # one key: several are written in random order
         )
         temporary.replace(path)
     finally:
@@ -43,9 +43,9 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise InputError(f"{path}: not a map of this version (format {metadata.get('format')!r})")
-            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata["scene"])  # noqa: SIM118
+            if FORMAT not in metadata:
+                raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
+            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: damaged or not a map ({error})") from error
 

@@ -265,11 +265,12 @@ class SceneMap:
         return torch.from_numpy(points.astype(np.int64)), torch.from_numpy(hits), torch.from_numpy(views)
 
     def shared_with(self, instance_id: int) -> tuple[Int64[Tensor, "c"], Int32[Tensor, "c"]]:
-        """Other instances that own points of this one, and how many."""
+        """Other instances that own points of this one, ascending, and how many."""
         row = self._instances.row(instance_id)
         counts = self._owners.shared_with(row, self._instances.rows, self._grid.first_edge["edge"])
         counts[row] = 0
         rows = counts.nonzero()[0]
+        rows = rows[np.argsort(self._instances["id"][rows], kind="stable")]
         return torch.from_numpy(self._instances["id"][rows]), torch.from_numpy(counts[rows])
 
     def project(self, points: Int64[Tensor, "p"], keyframe: Keyframe, tolerance: float) -> Int32[Tensor, "p"]:
@@ -296,6 +297,7 @@ class SceneMap:
             raise InputError(f"{len(matches)} matches for {len(segments)} segments of frame {segments.frame_index}")
         if self.frames == 0:
             self._grid.T_map_world = inverse(view.camera.T_world_cam.numpy())
+        self._instances.rows_of(i for i in matches.instance_ids if i >= 0)  # raises before anything has changed
         self._widen(segments)
         known, visible = self._instances, self.visible(view)
         rows = np.array(
@@ -327,6 +329,8 @@ class SceneMap:
 
     def _widen(self, segments: Segments) -> None:
         """The width of descriptors is known when the first ones come."""
+        if len(segments) == 0:
+            return
         widths = tuple(0 if f is None else int(f.shape[1]) for f in (segments.features, segments.identity))
         if self._instances.widths == widths:
             return
@@ -335,7 +339,9 @@ class SceneMap:
                 f"frame {segments.frame_index}: descriptors of widths {widths} for a map of {self._instances.widths}; "
                 "one map takes one embedder"
             )
+        next_id = self._instances.next_id
         self._instances = Instances(*widths)
+        self._instances.next_id = next_id
 
     def _insert(self, view: View, segments: Segments) -> I32:
         """Points of the segments, and all other confident ones on the same lattice: the room behind the things."""
@@ -503,9 +509,12 @@ class SceneMap:
         alive = self._instances.alive()
         compact = np.full(max(self._instances.rows, 1), -1, np.int32)
         compact[alive] = np.arange(len(alive), dtype=np.int32)
+        instance = compact[row]
+        order = np.lexsort((point, instance))
         arrays: dict[str, npt.NDArray[Any]] = {
             **{f"point.{n}": grid[n][:used] for n in POINT_COLUMNS},
-            "edge.instance": compact[row], "edge.point": point, "edge.hits": hits, "edge.views": views,
+            "edge.instance": instance[order], "edge.point": point[order], "edge.hits": hits[order],
+            "edge.views": views[order],
             **{f"instance.{n}": self._instances[n][alive] for n in self._instances.columns},
             "T_map_world": self._grid.T_map_world,
         }
