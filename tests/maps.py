@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from functools import cache
 
 import torch
@@ -23,11 +24,13 @@ def _mapped(frames: int, name: str) -> SceneMap:
     for frame, truth in walk(table_scene(), frames, (120, 160)):
         view, ids = reconstruct(frame), [i for i in truth.unique().tolist() if i]
         masks = Masks(
-            torch.stack([truth == i for i in ids]), torch.full((len(ids),), 0.9),
-            names=tuple(name.format(i) for i in ids),
+            torch.stack([truth == i for i in ids]), torch.full((len(ids),), 0.9), names=tuple(str(i) for i in ids)
         )
+        segments = lift(view, masks)
+        ids = [int(i) for i in segments.names]  # too few pixels make no segment
+        segments = dataclasses.replace(segments, names=tuple(name.format(i) for i in ids))
         matches = Matches(torch.tensor([known.get(i, -1) for i in ids]), torch.ones(len(ids)))
-        known.update(zip(ids, scene.add(view, lift(view, masks), matches).tolist(), strict=True))
+        known.update(zip(ids, scene.add(view, segments, matches).tolist(), strict=True))
     return scene
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seg3r.geometry import look_at
-from seg3r.render import fit_camera, read_room, render_cloud, room_axes, surface, viewpoints
+from seg3r.render import Room, fit_camera, read_room, render_cloud, room_axes, surface, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Camera
 from tests.maps import table_map
@@ -34,8 +34,8 @@ def test_nearest_wins_from_either_side_whatever_the_order(swap: bool) -> None:
         [RED] * len(near) + [BLUE] * len(near), np.uint8)
     front = render_cloud(points, colors, camera((-2, 0, 0), (0, 0, 0)), 0.018)
     behind = render_cloud(points, colors, camera((3, 0, 0), (0, 0, 0)), 0.018)
-    assert front[30, 40, 2] > 200 > 50 > front[30, 40, 0]
-    assert behind[30, 40, 0] > 200 > 50 > behind[30, 40, 2]
+    assert front[30, 40, 2] > 200 and front[30, 40, 0] < 50
+    assert behind[30, 40, 0] > 200 and behind[30, 40, 2] < 50
 
 
 def test_discs_close_the_gaps_and_nothing_is_drawn_elsewhere() -> None:
@@ -76,7 +76,8 @@ def test_up_and_walls_are_found_in_a_tilted_world() -> None:
     points = (np.concatenate((floor, wall)) @ R.T).astype(np.float32)
     # A camera that looks down by 30 degrees: its own up leans as much.
     lean = R @ (0.5, 0, 0.866)
-    pose = look_at(torch.from_numpy(eye), torch.from_numpy(eye + np.cross(lean, R @ (0, 1.0, 0))), torch.from_numpy(lean))
+    aim = eye + np.cross(lean, R @ (0, 1.0, 0))
+    pose = look_at(torch.from_numpy(eye), torch.from_numpy(aim), torch.from_numpy(lean))
     axes = room_axes(pose.numpy()[None], surface(points, np.tile(eye, (len(points), 1))))
     np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-6)
     assert axes[2] @ R[:, 2] > 0.999
@@ -102,8 +103,6 @@ def test_a_wall_is_cut_away_from_behind_only() -> None:
     wall = np.stack((np.full(y.size, 2.0), y, z), 1)
     x, y = (a.ravel() for a in np.meshgrid(np.arange(-2, 2, 0.02), np.arange(-1, 1, 0.02)))
     points = np.concatenate((wall, np.stack((x, y, np.zeros(x.size)), 1))).astype(np.float32)
-    from seg3r.render import Room
-
     shape = surface(points, np.tile([[0.0, 0, 1.5]], (len(points), 1)))
     room = Room(shape, np.eye(3), np.inf)
     stands = []

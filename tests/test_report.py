@@ -178,5 +178,8 @@ def test_a_chart_has_gaps_where_values_are_missing() -> None:
     assert path.count("M") == 2 and path.count("L") == 1
     heights = [float(y) for y in re.findall(r"[ML][\d.]+ ([\d.]+)", path)]
     assert heights == sorted(heights, reverse=True)
+    labels = line_chart([1.0, 2.0], {"AP": [10.0, 40.0], "AP50": [9.0, 40.1]}, "frames")
+    places = [float(y) for y in re.findall(r'class="value[^>]*y="([\d.]+)"', labels)]
+    assert abs(places[0] - places[1]) >= 14  # and no label hides another
     assert line_chart([], {"AP": []}, "frames").endswith("</svg>")
     assert "nan" not in line_chart([5.0], {"a<b": [float("nan")]}, "x<y")

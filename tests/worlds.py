@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 
 from seg3r.geometry import look_at
 from seg3r.types import Camera, Frame
@@ -64,3 +66,18 @@ def walk(world: BoxWorld, frames: int, size: tuple[int, int] = (60, 80)) -> list
         eye = (1.7 * np.cos(angle), 1.7 * np.sin(angle), 1.5)
         out.append(world.frame(i, world.camera(eye, (0, 0, 0.8), size)))
     return out
+
+
+def write_recording(folder: Path, frames: Sequence[tuple[Frame, torch.Tensor]], masks: str = "masks_truth") -> None:
+    """The frames as an RGB-D folder, their truth as a folder of id maps in it."""
+    for name in ("color", "depth", "poses", masks):
+        (folder / name).mkdir(parents=True)
+    for frame, ids in frames:
+        assert frame.depth is not None and frame.camera is not None
+        stem = f"{frame.index:05d}"
+        Image.fromarray(frame.rgb.numpy()).save(folder / "color" / f"{stem}.png")
+        millimetres = (frame.depth.numpy() * 1000).round().astype(np.uint16)
+        Image.fromarray(millimetres).save(folder / "depth" / f"{stem}.png")
+        Image.fromarray(ids.numpy().astype(np.uint16)).save(folder / masks / f"{stem}.png")
+        np.savetxt(folder / "poses" / f"{stem}.txt", frame.camera.T_world_cam.numpy())
+    np.savetxt(folder / "intrinsics.txt", frames[0][0].camera.K.numpy())  # type: ignore[union-attr]

@@ -24,7 +24,9 @@ from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.protocols import Associator, Embedder, Segmenter
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import IdMap, Saved, folder_reader
+from seg3r.rooms import CLASSES, STRUCTURAL, labelled_cloud, split_seeds
 from seg3r.sources import Recording, open_source
+from seg3r.sources.rooms import RoomsSource
 
 Preset = Literal["bundled", "foundation"]
 Progress = Callable[[int, int], None]
@@ -71,8 +73,6 @@ def truth_masks(recording: Recording) -> Callable[[int], IdMap | None]:
     Raises:
         InputError: the recording has none.
     """
-    from seg3r.sources.rooms import RoomsSource
-
     if isinstance(recording, RoomsSource):
         room = recording
 
@@ -88,9 +88,6 @@ def truth_masks(recording: Recording) -> Callable[[int], IdMap | None]:
 
 def truth_surface(recording: Recording) -> Truth | None:
     """The labelled surface of a recording, where there is one."""
-    from seg3r.rooms import labelled_cloud
-    from seg3r.sources.rooms import RoomsSource
-
     if isinstance(recording, RoomsSource):
         points, instances, classes, seen = labelled_cloud(recording.room, recording.cameras)
         ids = np.where(instances > 0, classes.astype(np.int64) * 1000 + instances, 0)
@@ -245,9 +242,6 @@ def evaluate_rooms(
         size: (H, W).
         without: parts of the method to switch off; see `SWITCHES`.
     """
-    from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
-    from seg3r.sources.rooms import RoomsSource
-
     names, truths, runs, seconds = [], [], [], []
     for seed in split_seeds(split, rooms):
         recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth)
@@ -333,7 +327,7 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
 
     embed: Embedder = TruthIdentity(ids, 1000)
     associate: Associator = Fused(
-        look=0, overlap=0, identity=1, threshold=0.5, least_look=-1, least_contained=0, fragment=2
+        look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0
     )
     mapper.embed.stage, mapper.associate.stage = embed, associate
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from seg3r.errors import InputError
 from seg3r.kernels import lift as kernels
 from seg3r.types import Masks, Segments, View
 
@@ -45,6 +46,11 @@ class Lift:
     def __call__(self, view: View, masks: Masks) -> Segments:
         """Points lie on a lattice of at most 320 columns: finer ones would fall into the same voxels."""
         H, W = view.camera.size
+        if not masks.masks.shape[1:] == view.depth.shape == (H, W):
+            raise InputError(
+                f"frame {view.frame.index}: masks of {list(masks.masks.shape[1:])} and depth of "
+                f"{list(view.depth.shape)} for a camera of {[H, W]}; all must be of one size"
+            )
         stride = max(1, W // 320)
         erode = round(self.erode_px * W / 640) if self.denoise else 0
         depth = view.depth.numpy()
@@ -65,10 +71,12 @@ class Lift:
         )
 
         enough = np.flatnonzero(counts * stride**2 >= max(self.min_pixels, 1))
-        first = pixels[starts[:-1][enough]] if len(enough) else np.empty(0, np.int32)
-        order = enough[np.lexsort((enough, counts[enough], first))]
-        own = [pixels[starts[i] : starts[i] + counts[i]] for i in order]
-        flat = torch.from_numpy(np.concatenate([np.empty(0, np.int32), *own]).astype(np.int64))
+        own = {i: pixels[starts[i] : starts[i] + counts[i]] for i in enough}
+        scores = masks.scores.numpy()
+        order = np.array(
+            sorted(own, key=lambda i: (own[i][0], counts[i], sizes[i], scores[i], own[i].tobytes())), np.int64
+        )
+        flat = torch.from_numpy(np.concatenate([np.empty(0, np.int32), *(own[i] for i in order)]).astype(np.int64))
         kept = torch.from_numpy(order)
         return Segments(
             points=view.points.reshape(-1, 3)[flat],

@@ -6,7 +6,7 @@ Only three things remember between frames: a Reconstructor, an Embedder and the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from seg3r.types import Answer, Frame, Labels, Masks, Matches, Segments, View
 
@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from seg3r.scene import SceneMap
 
 
+@runtime_checkable
 class Source(Protocol):
     """A recording: iterating starts it again from its first frame (a camera: from now)."""
 
     def __iter__(self) -> Iterator[Frame]: ...
 
 
+@runtime_checkable
 class Reconstructor(Protocol):
     """Frame -> View. May remember; `reset` forgets."""
 
@@ -28,12 +30,14 @@ class Reconstructor(Protocol):
     def reset(self) -> None: ...
 
 
+@runtime_checkable
 class Segmenter(Protocol):
     """View -> Masks."""
 
     def __call__(self, view: View) -> Masks: ...
 
 
+@runtime_checkable
 class Embedder(Protocol):
     """View, Masks -> Masks with features. May merge masks; may remember; `reset` forgets."""
 
@@ -42,30 +46,35 @@ class Embedder(Protocol):
     def reset(self) -> None: ...
 
 
+@runtime_checkable
 class Lifter(Protocol):
     """View, Masks -> Segments: where a pixel becomes a point."""
 
     def __call__(self, view: View, masks: Masks) -> Segments: ...
 
 
+@runtime_checkable
 class Associator(Protocol):
     """View, Segments, SceneMap -> Matches. Remembers nothing: the scene is its memory."""
 
     def __call__(self, view: View, segments: Segments, scene: SceneMap) -> Matches: ...
 
 
+@runtime_checkable
 class Refiner(Protocol):
     """SceneMap -> SceneMap. May edit the map it is given; the mapper hands it a copy where the original lives on."""
 
     def __call__(self, scene: SceneMap) -> SceneMap: ...
 
 
+@runtime_checkable
 class Labeler(Protocol):
     """SceneMap, words -> a name for every instance."""
 
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels: ...
 
 
+@runtime_checkable
 class Answerer(Protocol):
     """SceneMap, question -> Answer."""
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, UInt8
 
 from seg3r.geometry import look_at
 from seg3r.kernels import splat as kernels
@@ -33,6 +33,10 @@ DOWNWARD = 0.75
 """How steeply those look down: the tangent."""
 FIELD_OF_VIEW = np.radians(32.0)
 SUPERSAMPLE = 2
+BACKGROUND = (20, 22, 26)
+NEAR_M = 1e-3
+LIGHT_REACH, LIGHT_STRENGTH = (1, 2, 4, 7), 36.0
+"""Of the eye-dome lighting: pixels of the picture; as dark as still lets colours be told apart."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,33 +69,55 @@ class Viewpoint:
     keep: Bool[np.ndarray, "n"]
 
 
-def render_cloud(
-    points: Float32[np.ndarray, "n 3"],
-    colors: UInt8[np.ndarray, "n 3"],
-    camera: Camera,
-    radius_m: float,
-    background: tuple[int, int, int] = (20, 22, 26),
-) -> UInt8[np.ndarray, "H W 3"]:
-    """A picture of the camera's size.
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """Which point each pixel shows: the colours may come later, and more than once."""
+
+    index: Int32[np.ndarray, "h w"]
+    """-1 = none; `SUPERSAMPLE` times as fine as the picture."""
+    light: Float32[np.ndarray, "h w"]
+    """0..1."""
+
+    def picture(
+        self, colors: UInt8[np.ndarray, "n 3"], background: tuple[int, int, int] = BACKGROUND
+    ) -> UInt8[np.ndarray, "H W 3"]:
+        """The picture of points of these colours."""
+        # One row more than there are points: index -1 finds the background there.
+        palette = np.concatenate((colors, np.array([background], np.uint8))).astype(np.float32)
+        image = palette[self.index] * self.light[..., None]
+        h, w = self.index.shape
+        blocks = image.reshape(h // SUPERSAMPLE, SUPERSAMPLE, w // SUPERSAMPLE, SUPERSAMPLE, 3)
+        picture: UInt8[np.ndarray, "H W 3"] = np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
+        return picture
+
+
+def rasterise(points: Float32[np.ndarray, "n 3"], camera: Camera, radius_m: float) -> Raster:
+    """Draw points as discs, nearest on top, lit by depth alone.
 
     Args:
         points: in world.
-        radius_m: of the disc that stands for a point: some 0.9 of the spacing closes the gaps.
+        radius_m: of the discs: some 0.9 of the points' spacing closes the gaps.
     """
     H, W = camera.size
     large = camera.scaled((H * SUPERSAMPLE, W * SUPERSAMPLE))
     K, T_world_cam = large.K.numpy(), large.T_world_cam.numpy()
     points_cam = ((points - T_world_cam[:3, 3]) @ T_world_cam[:3, :3]).astype(np.float32)
     depth, index = np.full(large.size, np.inf, np.float32), np.full(large.size, -1, np.int32)
-    kernels.splat(points_cam, K[0, 0], K[1, 1], K[0, 2], K[1, 2], radius_m, 1e-3, depth, index)
+    kernels.splat(points_cam, K[0, 0], K[1, 1], K[0, 2], K[1, 2], radius_m, NEAR_M, depth, index)
     light = np.empty(large.size, np.float32)
-    kernels.eye_dome(depth, np.array([1, 2, 4, 7], np.int32) * SUPERSAMPLE, 36.0, light)
-    # One row more than there are points: index -1 finds the background there.
-    palette = np.concatenate((colors, np.array([background], np.uint8))).astype(np.float32)
-    image = palette[index] * light[..., None]
-    blocks = image.reshape(H, SUPERSAMPLE, W, SUPERSAMPLE, 3)
-    picture: UInt8[np.ndarray, "H W 3"] = np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
-    return picture
+    kernels.eye_dome(depth, np.array(LIGHT_REACH, np.int32) * SUPERSAMPLE, LIGHT_STRENGTH, light)
+    return Raster(index, light)
+
+
+def render_cloud(
+    points: Float32[np.ndarray, "n 3"],
+    colors: UInt8[np.ndarray, "n 3"],
+    camera: Camera,
+    radius_m: float,
+    background: tuple[int, int, int] = BACKGROUND,
+) -> UInt8[np.ndarray, "H W 3"]:
+    """A picture of the camera's size; see `rasterise`."""
+    return rasterise(points, camera, radius_m).picture(colors, background)
 
 
 def surface(

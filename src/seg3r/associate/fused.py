@@ -19,7 +19,10 @@ Assignment = Callable[[Float32[Tensor, "m c"], Bool[Tensor, "m c"], float], Int6
 
 @dataclass(frozen=True)
 class Fused:
-    """Score = sum of weighted cues over the instances in view; gates; an assignment; fragments join afterwards.
+    """Score = sum of weighted cues; gates; an assignment; fragments join afterwards.
+
+    With the overlap gate only instances in view are candidates; without it all are: a look, a box or an identity is
+    there whether or not a point of the instance is seen.
 
     OpenTrack3D: `look` 0.4, `overlap` 0.6, threshold 0.35. MoonSeg3R: `look`, `identity`, `box` 1 each, threshold 1.8,
     no gates. A segment without a reliable descriptor is judged by the other cues at full weight.
@@ -50,6 +53,8 @@ class Fused:
         if m == 0 or len(scene) == 0:
             return none
         covered = scene.overlap(view, segments)
+        if not self.least_contained:
+            covered = covered.widened(scene.ids)
         if len(covered.ids) == 0:
             return none
         iou, contained = cues.overlap(

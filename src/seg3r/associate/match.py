@@ -11,9 +11,11 @@ from torch import Tensor
 def hungarian(
     scores: Float32[Tensor, "m c"], allowed: Bool[Tensor, "m c"], threshold: float
 ) -> Int64[Tensor, "m"]:
-    """The one-to-one pairing of highest total score among the allowed pairs of at least `threshold`; -1 = none.
+    """The one-to-one pairing of highest total surplus (score - `threshold`) among the allowed pairs of at least
+    `threshold`; -1 = none.
 
-    Pairs below the threshold are left out before, not after: they must not push a good pair away.
+    Pairs below the threshold are left out before, not after: they must not push a good pair away. Nor may two pairs
+    that barely pass push away one that is sure: hence the surplus, not the score.
     """
     usable = allowed & (scores >= threshold)
     gain = torch.where(usable, scores.to(torch.float64) - threshold + 1e-6, torch.zeros((), dtype=torch.float64))

@@ -38,7 +38,7 @@ def difference(a: F32, b: F32) -> float:
 
 @njit(cache=True, nogil=True)
 def shrink(depth: F32, rgb: U8, step: int) -> tuple[F32, F32]:
-    """Disparity [h w] (0 = none) and perceptual-ish colour [h w 3] of step x step blocks.
+    """Disparity [h w] (0 = none) and colour [h w 3] of step x step blocks.
 
     Disparity is the mean over those pixels of a block that lie within 3 % of its nearest: a mean over a jump would
     invent a surface. Colour is lightness and two opponent channels (red - green, yellow - blue) in square-root
@@ -46,7 +46,7 @@ def shrink(depth: F32, rgb: U8, step: int) -> tuple[F32, F32]:
     """
     h, w = depth.shape[0] // step, depth.shape[1] // step
     disparity = np.zeros((h, w), np.float32)
-    colour = np.zeros((h, w, 3), np.float32)
+    color = np.zeros((h, w, 3), np.float32)
     for y in range(h):
         for x in range(w):
             near = np.float32(np.inf)
@@ -61,9 +61,9 @@ def shrink(depth: F32, rgb: U8, step: int) -> tuple[F32, F32]:
                     b += rgb[j, i, 2]
             share = 255.0 / (step * step)
             r, g, b = math.sqrt(r * share), math.sqrt(g * share), math.sqrt(b * share)
-            colour[y, x, 0] = (r + g + b) / 3.0
-            colour[y, x, 1] = r - g
-            colour[y, x, 2] = 0.5 * (r + g) - b
+            color[y, x, 0] = (r + g + b) / 3.0
+            color[y, x, 1] = r - g
+            color[y, x, 2] = 0.5 * (r + g) - b
             if near < np.inf:
                 total, count = 0.0, 0
                 for j in range(y * step, y * step + step):
@@ -73,7 +73,7 @@ def shrink(depth: F32, rgb: U8, step: int) -> tuple[F32, F32]:
                             total += 1.0 / z
                             count += 1
                 disparity[y, x] = total / count
-    return disparity, colour
+    return disparity, color
 
 
 @njit(cache=True, nogil=True)
@@ -112,18 +112,18 @@ def smooth_disparity(disparity: F32, sigma: F32, radius: int, reach: float) -> F
 
 
 @njit(cache=True, nogil=True)
-def smooth_colour(colour: F32, radius: int, reach: float) -> F32:
+def smooth_color(color: F32, radius: int, reach: float) -> F32:
     """Edge-preserving mean of the colour: takes off grain and weak texture."""
-    h, w = colour.shape[:2]
-    out = np.zeros_like(colour)
+    h, w = color.shape[:2]
+    out = np.zeros_like(color)
     scale = 1.0 / (reach * reach)
     for y in range(h):
         for x in range(w):
-            a, b, c = colour[y, x, 0], colour[y, x, 1], colour[y, x, 2]
+            a, b, c = color[y, x, 0], color[y, x, 1], color[y, x, 2]
             ta, tb, tc, weight = 0.0, 0.0, 0.0, 0.0
             for j in range(max(y - radius, 0), min(y + radius + 1, h)):
                 for i in range(max(x - radius, 0), min(x + radius + 1, w)):
-                    ea, eb, ec = colour[j, i, 0] - a, colour[j, i, 1] - b, colour[j, i, 2] - c
+                    ea, eb, ec = color[j, i, 0] - a, color[j, i, 1] - b, color[j, i, 2] - c
                     t = (ea * ea + eb * eb + ec * ec) * scale
                     if t < 1.0:
                         k = (1.0 - t) * (1.0 - t)
@@ -206,7 +206,7 @@ def _slope(disparity: F32, y: int, x: int, dy: int, dx: int) -> float:
 
 @njit(cache=True, nogil=True)
 def edge_weights(
-    disparity: F32, sigma: F32, planes: F32, colour: F32, pinhole: Pinhole,
+    disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole,
     jump: float, angle: float, contrast: float,
 ) -> tuple[F32, F32]:
     """Dissimilarity of each pixel and its right [h w 0] and lower [h w 1] neighbour; infinite where depth is missing.
@@ -224,11 +224,11 @@ def edge_weights(
                 continue
             if x + 1 < w and disparity[y, x + 1] > 0:
                 right[y, x] = _dissimilarity(
-                    disparity, sigma, planes, colour, y, x, y, x + 1, pinhole, jump, angle, contrast
+                    disparity, sigma, planes, color, y, x, y, x + 1, pinhole, jump, angle, contrast
                 )
             if y + 1 < h and disparity[y + 1, x] > 0:
                 down[y, x] = _dissimilarity(
-                    disparity, sigma, planes, colour, y, x, y + 1, x, pinhole, jump, angle, contrast
+                    disparity, sigma, planes, color, y, x, y + 1, x, pinhole, jump, angle, contrast
                 )
     return right, down
 
@@ -269,7 +269,7 @@ WIDE = 2
 
 @njit(cache=True, nogil=True)
 def _dissimilarity(
-    disparity: F32, sigma: F32, planes: F32, colour: F32, y: int, x: int, j: int, i: int,
+    disparity: F32, sigma: F32, planes: F32, color: F32, y: int, x: int, j: int, i: int,
     pinhole: Pinhole, jump: float, angle: float, contrast: float,
 ) -> float:
     step = _step(disparity, planes, y, x, j, i, pinhole) / (jump * sigma[y, x])
@@ -283,7 +283,7 @@ def _dissimilarity(
     turn = bend(planes, disparity, y0, x0, y1, x1, pinhole) / angle
     if turn < 0:
         turn = -turn / 3.0
-    return float(step + turn + difference(colour[y, x], colour[j, i]) / contrast)
+    return float(step + turn + difference(color[y, x], color[j, i]) / contrast)
 
 
 @njit(cache=True, nogil=True)
@@ -419,7 +419,7 @@ def dissolve_strips(
 
 @njit(cache=True, nogil=True)
 def settle(
-    labels: I32, sums: F64, disparity: F32, sigma: F32, colour: F32,
+    labels: I32, sums: F64, disparity: F32, sigma: F32, color: F32,
     pinhole: Pinhole, jump: float, contrast: float, radius: int,
 ) -> I32:
     """Give each measured pixel without a patch to the one near by whose plane and colour it fits best."""
@@ -445,7 +445,7 @@ def settle(
                         continue
                     p = planes[a]
                     off = abs(p[0] * x + p[1] * y + p[2] - disparity[v, u]) / (jump * sigma[v, u])
-                    cost = off + difference(colour[v, u], p[3:]) / contrast
+                    cost = off + difference(color[v, u], p[3:]) / contrast
                     if cost < best:
                         best = cost
                         out[v, u] = a
@@ -453,7 +453,7 @@ def settle(
 
 
 AREA, LIGHT, RED, YELLOW, HISTOGRAM = 0, 1, 2, 3, 4
-"""Columns of a region's sums: pixels, colour, and its histogram (`COLOURS` bins)."""
+"""Columns of a region's sums: pixels, color, and its histogram (`COLOURS` bins)."""
 _LIGHT_BINS, _CHROMA_BINS = 6, 6
 COLOURS = _LIGHT_BINS + _CHROMA_BINS * _CHROMA_BINS
 MOMENTS = HISTOGRAM + COLOURS
@@ -471,7 +471,7 @@ BORDER = 6
 
 @njit(cache=True, nogil=True)
 def region_sums(
-    labels: I32, count: int, disparity: F32, sigma: F32, colour: F32, pinhole: Pinhole
+    labels: I32, count: int, disparity: F32, sigma: F32, color: F32, pinhole: Pinhole
 ) -> tuple[F64, F32]:
     """Of each patch: its sums [count SUMS], and its box in the camera's frame [count 6] (low corner, high corner)."""
     fx, fy, cx, cy = pinhole
@@ -490,7 +490,7 @@ def region_sums(
             d = disparity[v, u]
             row = sums[label]
             row[AREA] += 1.0
-            light, red, yellow = colour[v, u, 0], colour[v, u, 1], colour[v, u, 2]
+            light, red, yellow = color[v, u, 0], color[v, u, 1], color[v, u, 2]
             row[LIGHT] += light
             row[RED] += red
             row[YELLOW] += yellow
@@ -530,7 +530,7 @@ def region_sums(
 
 @njit(cache=True, nogil=True)
 def plane_of(m: F64) -> tuple[float, float, float, float]:
-    """(n, misfit) of the plane n.X = 1 through moments; the misfit is the root mean square in standard deviations."""
+    """(n, misfit) of the plane n.X = 1 through moments; the misfit is that of `misfit_to`."""
     weight = m[5]
     xx, xy, yy = m[0] - m[2] * m[2] / weight, m[1] - m[2] * m[4] / weight, m[3] - m[4] * m[4] / weight
     xd, yd, dd = m[6] - m[2] * m[8] / weight, m[7] - m[4] * m[8] / weight, m[9] - m[8] * m[8] / weight
@@ -564,7 +564,7 @@ def share_behind(
 
 @njit(cache=True, nogil=True)
 def misfit_to(m: F64, plane: F64) -> float:
-    """Sum over moments of the squared distance to a plane n.X = 1, in standard deviations."""
+    """Sum over a region's pixels of the squared distance to a plane n.X = 1, in standard deviations of disparity."""
     a, b, c = plane[0], plane[1], plane[2]
     fit = (
         a * a * m[0] + b * b * m[3] + c * c * m[5] + 2.0 * (a * b * m[1] + a * c * m[2] + b * c * m[4])
@@ -585,7 +585,7 @@ def bounding_planes(
     within `max_misfit` standard deviations of the plane lie on it too.
     """
     count = sums.shape[0]
-    wall = np.full(count, -1, np.int32)
+    bounds = np.full(count, -1, np.int32)
     planes = np.zeros((count, 3))
     found = 0
     total = sums[:, AREA].sum()
@@ -594,23 +594,23 @@ def bounding_planes(
         area = sums[a, AREA]
         for k in range(found):
             if misfit_to(m, planes[k]) < max_misfit * max_misfit * area:
-                wall[a] = k
+                bounds[a] = k
                 break
-        if wall[a] >= 0 or area < min_share * total:
+        if bounds[a] >= 0 or area < min_share * total:
             continue
         p0, p1, p2, misfit = plane_of(m)
         planes[found, 0], planes[found, 1], planes[found, 2] = p0, p1, p2
         if misfit < max_misfit * max_misfit * area and (
             share_behind(planes[found], disparity, sigma, pinhole, tolerance_m) < max_behind
         ):
-            wall[a] = found
+            bounds[a] = found
             found += 1
-    return wall
+    return bounds
 
 
 @njit(cache=True, nogil=True)
 def border_sums(
-    labels: I32, sums: F64, disparity: F32, sigma: F32, planes: F32, colour: F32,
+    labels: I32, sums: F64, disparity: F32, sigma: F32, planes: F32, color: F32,
     pinhole: Pinhole, reach: int, jump: float, jump_m: float,
 ) -> F32:
     """[count count BORDER], symmetric: what lies between each two patches, over rows and columns.
@@ -656,7 +656,7 @@ def border_sums(
                         cell[CONCAVE] += turn
                     else:
                         cell[CONVEX] -= turn
-                cell[CONTRAST] += difference(colour[y0, x0], colour[y1, x1])
+                cell[CONTRAST] += difference(color[y0, x0], color[y1, x1])
     for a in range(count):
         for b in range(a):
             out[a, b] = out[b, a]
@@ -671,21 +671,25 @@ FEATURES = 18
 
 
 @njit(cache=True, nogil=True)
-def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32, out: F64) -> None:
+def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I32, out: F64) -> None:
     """What speaks for and against two regions being one object: into out [FEATURES], each about 0..1.
 
-    `wall` names the bounding plane of the room on which a region lies, -1 = none.
+    The order is that of `seg3r.segment.geometric.Affinity`. `bounds` numbers the bounding plane of the room on which a
+    region lies, -1 = none.
     """
     s, t, e = sums[a], sums[b], border[a, b]
     pairs = max(e[PAIRS], 1.0)
     jumps = e[JUMPS]
     flush = max(pairs - jumps, 1.0)
-    hues = 0.0
-    for k in range(HISTOGRAM, HISTOGRAM + COLOURS):
-        hues += math.sqrt(s[k] * t[k])
-    hues = 1.0 - hues / (2.0 * math.sqrt(s[AREA] * t[AREA]))
-    colour = difference(s[LIGHT : YELLOW + 1] / s[AREA], t[LIGHT : YELLOW + 1] / t[AREA])
-    colour = colour / (colour + 15.0)
+    light, chroma = 0.0, 0.0
+    for k in range(HISTOGRAM, HISTOGRAM + _LIGHT_BINS):
+        light += math.sqrt(s[k] * t[k])
+    for k in range(HISTOGRAM + _LIGHT_BINS, HISTOGRAM + COLOURS):
+        chroma += math.sqrt(s[k] * t[k])
+    both = math.sqrt(s[AREA] * t[AREA])
+    hues = 1.0 - chroma / both * (0.5 + 0.5 * light / both)
+    color = difference(s[LIGHT : YELLOW + 1] / s[AREA], t[LIGHT : YELLOW + 1] / t[AREA])
+    color = color / (color + 15.0)
     contrast = e[CONTRAST] / pairs
     contrast = contrast / (contrast + 15.0)
     joint = sums[a, MOMENTS : MOMENTS + 10] + sums[b, MOMENTS : MOMENTS + 10]
@@ -711,11 +715,11 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32,
     out[2] = jump_share * gap
     out[3] = concave
     out[4] = convex
-    out[5] = colour
+    out[5] = color
     out[6] = hues
     out[7] = contrast
-    out[8] = 1.0 if wall[a] != wall[b] and (wall[a] < 0 or wall[b] < 0) else 0.0
-    out[9] = 1.0 if wall[a] == wall[b] and wall[a] >= 0 else 0.0
+    out[8] = 1.0 if bounds[a] != bounds[b] else 0.0
+    out[9] = (1.0 - jump_share) * (1.0 - concave) * (1.0 - convex) * hues
     out[10] = misfit
     out[11] = math.log(smaller) / 10.0
     out[12] = enclosed
@@ -727,8 +731,8 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32,
 
 
 @njit(cache=True, nogil=True)
-def affinity(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32, weights: F64, scratch: F64) -> float:
-    pair_features(a, b, sums, boxes, border, wall, scratch)
+def affinity(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I32, weights: F64, scratch: F64) -> float:
+    pair_features(a, b, sums, boxes, border, bounds, scratch)
     total = 0.0
     for k in range(FEATURES):
         total += weights[k] * scratch[k]
@@ -736,7 +740,7 @@ def affinity(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32, weig
 
 
 @njit(cache=True, nogil=True)
-def absorb(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32) -> None:
+def absorb(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I32) -> None:
     """Region b becomes part of region a."""
     sums[a] += sums[b]
     sums[a, PERIMETER] -= 2.0 * border[a, b, PAIRS]
@@ -745,8 +749,8 @@ def absorb(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32) -> Non
     for k in range(3):
         boxes[a, k] = min(boxes[a, k], boxes[b, k])
         boxes[a, 3 + k] = max(boxes[a, 3 + k], boxes[b, 3 + k])
-    if wall[a] != wall[b]:
-        wall[a] = -1
+    if bounds[a] != bounds[b]:
+        bounds[a] = -1
     for c in range(sums.shape[0]):
         if c != a:
             border[a, c] += border[b, c]
@@ -756,7 +760,7 @@ def absorb(a: int, b: int, sums: F64, boxes: F32, border: F32, wall: I32) -> Non
 
 
 @njit(cache=True, nogil=True)
-def merge_regions(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -> I32:
+def merge_regions(sums: F64, boxes: F32, border: F32, bounds: I32, weights: F64) -> I32:
     """Region [count] that each patch ends up in: the pair of bordering regions with the highest affinity joins, as
     long as that is positive. Edits its arguments."""
     count = sums.shape[0]
@@ -768,7 +772,7 @@ def merge_regions(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -
     for a in range(count):
         for b in range(a + 1, count):
             if border[a, b, PAIRS] > 0:
-                score[a, b] = affinity(a, b, sums, boxes, border, wall, weights, scratch)
+                score[a, b] = affinity(a, b, sums, boxes, border, bounds, weights, scratch)
                 score[b, a] = score[a, b]
         best[a] = score[a].argmax()
     for a in range(count):
@@ -782,7 +786,7 @@ def merge_regions(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -
             return region
         b = best[a]
         a, b = min(a, b), max(a, b)
-        absorb(a, b, sums, boxes, border, wall)
+        absorb(a, b, sums, boxes, border, bounds)
         alive[b] = False
         score[b, :] = -np.inf
         score[:, b] = -np.inf
@@ -790,7 +794,7 @@ def merge_regions(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -
             if region[c] == b:
                 region[c] = a
             if alive[c] and c != a and border[a, c, PAIRS] > 0:
-                score[a, c] = affinity(a, c, sums, boxes, border, wall, weights, scratch)
+                score[a, c] = affinity(a, c, sums, boxes, border, bounds, weights, scratch)
                 score[c, a] = score[a, c]
         for c in range(count):
             if alive[c] and (c == a or border[a, c, PAIRS] > 0 or best[c] == b):
@@ -798,7 +802,7 @@ def merge_regions(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -
 
 
 @njit(cache=True, nogil=True)
-def apartness(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -> F64:
+def apartness(sums: F64, boxes: F32, border: F32, bounds: I32, weights: F64) -> F64:
     """How clearly each region parts from those around it, 0..1: the mean over its border of the logistic of minus the
     affinity across it; 1 without a border."""
     count = sums.shape[0]
@@ -809,7 +813,7 @@ def apartness(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -> F6
         for b in range(count):
             if border[a, b, PAIRS] > 0:
                 total += border[a, b, PAIRS] / (
-                    1.0 + math.exp(affinity(a, b, sums, boxes, border, wall, weights, scratch))
+                    1.0 + math.exp(affinity(a, b, sums, boxes, border, bounds, weights, scratch))
                 )
                 pairs += border[a, b, PAIRS]
         if pairs > 0:
@@ -818,11 +822,10 @@ def apartness(sums: F64, boxes: F32, border: F32, wall: I32, weights: F64) -> F6
 
 
 @njit(cache=True, nogil=True)
-def expand(labels: I32, disparity: F32, depth: F32, step: int, tolerance: float) -> I32:
-    """Labels at full size [H W], -1 = none: each pixel takes the label of the block around whose disparity is nearest.
-
-    None where that differs by more than the share `tolerance`: the block was of another surface.
-    """
+def expand(labels: I32, disparity: F32, sigma: F32, depth: F32, step: int, reach: float, tolerance: float) -> I32:
+    """Labels at full size [H W], -1 = none: each pixel takes that of its block, if it lies within `reach` standard
+    deviations of the block's disparity; otherwise that of the block around whose depth is nearest, none if that is off
+    by more than the share `tolerance`."""
     H, W = depth.shape
     h, w = labels.shape
     out = np.full((H, W), -1, np.int32)
@@ -830,19 +833,20 @@ def expand(labels: I32, disparity: F32, depth: F32, step: int, tolerance: float)
         row = y // step
         for x in range(W):
             z = depth[y, x]
-            if z <= 0:
+            if not z > 0:
                 continue
             column = x // step
+            if row < h and column < w and abs(disparity[row, column] - 1.0 / z) < reach * sigma[row, column]:
+                out[y, x] = labels[row, column]
+            if out[y, x] >= 0:
+                continue
             best = np.float32(tolerance)
             for j in range(max(row - 1, 0), min(row + 2, h)):
                 for i in range(max(column - 1, 0), min(column + 2, w)):
-                    if labels[j, i] >= 0:
-                        off = abs(disparity[j, i] * z - 1.0)
-                        if j == row and i == column:
-                            off *= 0.5
-                        if off < best:
-                            best = off
-                            out[y, x] = labels[j, i]
+                    off = abs(disparity[j, i] * z - 1.0)
+                    if labels[j, i] >= 0 and off < best:
+                        best = off
+                        out[y, x] = labels[j, i]
     return out
 
 

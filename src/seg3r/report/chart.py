@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 WIDTH, HEIGHT = 460, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 84, 12, 30
-
-Place = Callable[[float, float], tuple[float, float]]
+LINE_HEIGHT = 14
 
 
 def line_chart(x: Sequence[float], series: Mapping[str, Sequence[float]], label: str, unit: str = "") -> str:
@@ -38,30 +37,34 @@ def line_chart(x: Sequence[float], series: Mapping[str, Sequence[float]], label:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="end" x="{LEFT - 6}" y="{y + 4:.1f}">{value:g}</text>')
     for value, anchor in ((x_low, "start"), (x_high, "end")):
-        parts.append(f'<text class="{anchor}" x="{at(value, 0)[0]:.1f}" y="{HEIGHT - 10}">{value:g}</text>')
+        parts.append(f'<text class="{anchor}" x="{at(value, 0.0)[0]:.1f}" y="{HEIGHT - 10}">{value:g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="middle" x="{middle:.1f}" y="{HEIGHT - 10}">{html.escape(label)}</text>')
-    parts.extend(_line(name, n, x, values, at, unit) for n, (name, values) in enumerate(series.items()))
+    ends = []
+    for n, (name, values) in enumerate(series.items()):
+        finite = [(px, py) for px, py in zip(x, values, strict=True) if math.isfinite(py)]
+        if not finite:
+            continue
+        end_x, end_y = at(*finite[-1])
+        path = _path([at(px, py) for px, py in zip(x, values, strict=True)])
+        parts.append(f'<path class="line s{n % 4}" d="{path}"/>')
+        parts.append(f'<circle class="dot s{n % 4}" cx="{end_x:.1f}" cy="{end_y:.1f}" r="3"/>')
+        ends.append((end_y, end_x, n, f"{name} {finite[-1][1]:.3g}{unit}".strip()))
+    below = -math.inf
+    for end_y, end_x, n, text in sorted(ends):
+        below = max(end_y, below + LINE_HEIGHT)  # labels of lines that end together go below one another
+        parts.append(f'<text class="value s{n % 4}" x="{end_x + 7:.1f}" y="{below + 4:.1f}">{html.escape(text)}</text>')
     return "".join((*parts, "</svg>"))
 
 
-def _line(name: str, n: int, x: Sequence[float], values: Sequence[float], at: Place, unit: str) -> str:
-    path, last, pen = [], None, "M"
-    for px, py in zip(x, values, strict=True):
-        if not math.isfinite(py):
-            pen = "M"
-            continue
-        last = at(px, py)
-        path.append(f"{pen}{last[0]:.1f} {last[1]:.1f}")
-        pen = "L"
-    if last is None:
-        return ""
-    end = [v for v in values if math.isfinite(v)][-1]
-    return (
-        f'<path class="line s{n % 4}" d="{"".join(path)}"/><circle class="dot s{n % 4}" cx="{last[0]:.1f}" '
-        f'cy="{last[1]:.1f}" r="3"/><text class="value s{n % 4}" x="{last[0] + 7:.1f}" y="{last[1] + 4:.1f}">'
-        f"{html.escape(name)} {end:.3g}{html.escape(unit)}</text>"
-    )
+def _path(places: Sequence[tuple[float, float]]) -> str:
+    """Straight lines, with a gap at places that are not finite."""
+    drawn, pen = [], "M"
+    for px, py in places:
+        if math.isfinite(py):
+            drawn.append(f"{pen}{px:.1f} {py:.1f}")
+        pen = "L" if math.isfinite(py) else "M"
+    return "".join(drawn)
 
 
 def _round_up(value: float) -> float:

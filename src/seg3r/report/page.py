@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float64, UInt8
 
 from seg3r.colors import instance_colors, painted
 from seg3r.records import instance_records
-from seg3r.render import Room, read_room, render_cloud, viewpoints
+from seg3r.render import Room, rasterise, read_room, viewpoints
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import data_url, outlined
 from seg3r.scene import SceneMap
+from seg3r.types import Sighting
 
 MOST_CARDS = 60
 MOST_LOOKS = 4
@@ -133,11 +135,11 @@ def _map(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> s
     figures = []
     paints = {"paint": painted(scene).numpy(), "photo": scene.colors.numpy()}
     for look in viewpoints(points, room, PICTURE):
+        raster = rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)
         images = "".join(
-            f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" src="'
-            + data_url(render_cloud(points[look.keep], c[look.keep], look.camera, 0.9 * scene.voxel_m), PICTURE_QUALITY)
-            + '">'
-            for kind, c in paints.items()
+            f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" '
+            f'src="{data_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            for kind, colors in paints.items()
         )
         figures.append(f"<figure>{images}<figcaption>{html.escape(look.name)}</figcaption></figure>")
     cloud = pack_cloud(scene, room, [_name(r) for r in records])
@@ -164,24 +166,31 @@ def _cards(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) ->
         return "<h2>Instances</h2><p>The map holds no instance.</p>"
     best = sorted(records, key=lambda r: (-r["score"], r["id"]))[:MOST_CARDS]
     cut = f": the first {len(best)} of {len(records)}" if len(best) < len(records) else ""
-    cards = "".join(_card(scene, room, record) for record in best)
+    standing = scene.points.numpy().astype(np.float64) @ room.axes.T
+    colors = dict(zip(scene.ids.tolist(), instance_colors(scene.ids).numpy(), strict=True))
+    cards = "".join(
+        _card(r, standing[scene.points_of(r["id"])[0].numpy()], colors[r["id"]], scene.sightings.get(r["id"], ()))
+        for r in best
+    )
     return (
         f'<h2>Instances</h2><p class="soft">By score{cut}. Sizes are width, depth along the walls, and height; '
         f'crops are the best looks.</p><div class="cards">{cards}</div>'
     )
 
 
-def _card(scene: SceneMap, room: Room, record: Mapping[str, Any]) -> str:
+def _card(
+    record: Mapping[str, Any], own: Float64[np.ndarray, "p 3"], color: UInt8[np.ndarray, "3"],
+    looks: Sequence[Sighting],
+) -> str:
+    """`own`: the instance's points in the room's axes."""
     instance_id = int(record["id"])
-    color = instance_colors(scene.ids[scene.ids == instance_id]).numpy()[0]
-    own = scene.points[scene.points_of(instance_id)[0]].numpy().astype(np.float64) @ room.axes.T
     size = "no points left"
     if len(own):
         size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
-    looks = "".join(
+    crops = "".join(
         f'<figure><img alt="" loading="lazy" src="{data_url(outlined(look, color), CROP_QUALITY)}">'
         f"<figcaption>frame {look.frame_index}</figcaption></figure>"
-        for look in scene.sightings.get(instance_id, ())[:MOST_LOOKS]
+        for look in looks[:MOST_LOOKS]
     )
     return (
         f'<article class="card" id="instance-{instance_id}">'
@@ -190,7 +199,7 @@ def _card(scene: SceneMap, room: Room, record: Mapping[str, Any]) -> str:
         f'<button type="button" value="{instance_id}" hidden>show</button></h3>'
         f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points · '
         f'seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
-        f'{record["last_frame"]}</p><div class="looks">{looks}</div></article>'
+        f'{record["last_frame"]}</p><div class="looks">{crops}</div></article>'
     )
 
 

@@ -39,7 +39,7 @@
       bool flat_ = dot(normal, normal) > 0.25;
       if (place.z > cut || (flat_ && facing < -0.1)) gl_Position = vec4(2.0, 2.0, 2.0, 1.0);
       tone = color * (flat_ ? 0.62 + 0.38 * abs(normal.z * 0.55 + facing * 0.6) : 0.86);
-      if (picked > 0.0) tone = instance == picked ? color * 1.15 + 0.06 : vec3(dot(tone, vec3(0.1)) + 0.03);
+      if (picked > 0.0) tone = instance == picked ? color * 1.15 + 0.06 : vec3(dot(tone, vec3(0.15)) + 0.04);
     }`));
   gl.attachShader(program, shader(gl.FRAGMENT_SHADER, `
     precision mediump float; varying vec3 tone;

@@ -12,7 +12,7 @@ import numpy.typing as npt
 class Columns:
     """Named numpy arrays with one capacity; rows beyond the used ones hold each column's fill value."""
 
-    def __init__(self, capacity: int, **columns: tuple[Any, tuple[int, ...], float]) -> None:
+    def __init__(self, capacity: int, **columns: tuple[Any, tuple[int, ...], float | int]) -> None:
         """Each column is (dtype, trailing shape, fill)."""
         self._specs = columns
         self.capacity = capacity

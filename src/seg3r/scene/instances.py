@@ -74,7 +74,7 @@ class Instances:
 
     def rows_of(self, ids: Iterable[int]) -> I64:
         """`row` of each."""
-        return np.array([self.row(int(i)) for i in ids], np.int64)
+        return np.array([self.row(i) for i in ids], np.int64)
 
     def new(self) -> int:
         """Row of a new instance."""

@@ -51,6 +51,13 @@ class Overlap:
     instance_sizes: Int32[Tensor, "c"]
     """Visible points of the instance."""
 
+    def widened(self, ids: Int64[Tensor, "k"]) -> Overlap:
+        """Over all of `ids` (ascending, these among them): the others share nothing."""
+        column = torch.searchsorted(ids, self.ids)
+        shared = self.shared.new_zeros(len(self.shared), len(ids)).index_copy(1, column, self.shared)
+        sizes = self.instance_sizes.new_zeros(len(ids)).index_copy(0, column, self.instance_sizes)
+        return Overlap(ids, shared, self.segment_sizes, sizes)
+
 
 class SceneMap:
     """Points, instances, and how often each instance was seen to own each point.
@@ -247,14 +254,14 @@ class SceneMap:
 
     def gallery(self, ids: Int64[Tensor, "c"]) -> tuple[Float32[Tensor, "c 9 d"], Int32[Tensor, "c"]]:
         """Descriptors of these instances: the mean, then the kept ones; and how many are kept."""
-        rows = self._instances.rows_of(ids)
+        rows = self._instances.rows_of(ids.tolist())
         mean = self._instances["feature"][rows][:, None]
         both = np.concatenate((mean, self._instances["gallery"][rows]), axis=1)
         return torch.from_numpy(both), torch.from_numpy(self._instances["in_gallery"][rows])
 
     def pick(self, name: str, ids: Int64[Tensor, "c"]) -> Tensor:
         """One of `identity`, `boxes`, `feature`, `observations` ... for these instances only."""
-        rows = self._instances.rows_of(ids)
+        rows = self._instances.rows_of(ids.tolist())
         if name == "boxes":
             return torch.from_numpy(np.concatenate((self._instances["low"][rows], self._instances["high"][rows]), 1))
         return torch.from_numpy(self._instances[name][rows])
@@ -297,7 +304,7 @@ class SceneMap:
             raise InputError(f"{len(matches)} matches for {len(segments)} segments of frame {segments.frame_index}")
         if self.frames == 0:
             self._grid.T_map_world = inverse(view.camera.T_world_cam.numpy())
-        self._instances.rows_of(i for i in matches.instance_ids if i >= 0)  # raises before anything has changed
+        self._instances.rows_of(i for i in matches.instance_ids.tolist() if i >= 0)  # raise before any change
         self._widen(segments)
         known, visible = self._instances, self.visible(view)
         rows = np.array(
@@ -477,8 +484,12 @@ class SceneMap:
         )
         fresh = rows >= len(self._grid)
         both._grid.table["origin"][rows[fresh]] = theirs["origin"][: len(other._grid)][fresh]
-        np.add.at(both._grid.table["seen"], rows, theirs["seen"][: len(other._grid)] - 1)
-        both.frames += other.frames + 1
+        for name in ("seen", "weight"):
+            counts = both._grid.table[name]
+            counts[: len(self._grid)] = self._grid.table[name][: len(self._grid)]
+            counts[len(self._grid) : len(both._grid)] = 0
+            np.add.at(counts, rows, theirs[name][: len(other._grid)])
+        both.frames += other.frames
         renamed: dict[int, int] = {}
         for source in other._instances.alive():
             instance_id, row = int(other._instances["id"][source]), both._instances.new()
@@ -535,6 +546,13 @@ class SceneMap:
             InputError: no such file, or not a map.
         """
         arrays, header = io.read(path)
+        try:
+            return cls._restore(arrays, header)
+        except (KeyError, IndexError, ValueError) as error:
+            raise InputError(f"{path}: damaged map ({type(error).__name__}: {error}); write it again") from error
+
+    @classmethod
+    def _restore(cls, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> SceneMap:
         scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
         scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
         scene._grid.T_map_world = arrays["T_map_world"]
@@ -545,6 +563,9 @@ class SceneMap:
         scene._instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
         scene._instances.sightings = io.read_sightings(arrays, header)
         scene._owners.reserve_rows(scene._instances.rows)
+        for name, bound in (("edge.instance", scene._instances.rows), ("edge.point", len(scene._grid))):
+            if len(arrays[name]) and not 0 <= arrays[name].min() <= arrays[name].max() < bound:
+                raise ValueError(f"{name} out of range")
         scene._owners.load(
             arrays["edge.instance"], arrays["edge.point"], arrays["edge.hits"], arrays["edge.views"],
             scene._grid.first_edge["edge"],

@@ -39,7 +39,7 @@ def cut_sighting(
     pad_r, pad_c = int(CONTEXT * (box[2] - box[0])) + 4, int(CONTEXT * (box[3] - box[1])) + 4
     r0, c0, r1, c1 = max(box[0] - pad_r, 0), max(box[1] - pad_c, 0), min(box[2] + pad_r, H), min(box[3] + pad_c, W)
     step = max(1, -(-max(r1 - r0, c1 - c0) // CROP_PX))
-    h, w = (r1 - r0) // step, (c1 - c0) // step
+    h, w = max((r1 - r0) // step, 1), max((c1 - c0) // step, 1)
     patch = Image.fromarray(view.frame.rgb[r0 : r0 + h * step, c0 : c0 + w * step].numpy())
     crop = np.asarray(patch.reduce(step) if step > 1 else patch).copy()
     mask = np.zeros((h, w), np.bool_)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
@@ -12,58 +12,154 @@ from seg3r.types import Masks, View
 
 
 @dataclass(frozen=True)
+class Affinity:
+    """What speaks for (+) and against (-) two bordering regions being one object: a weighted sum, joined while > 0.
+
+    Shares, saturating ratios x / (x + half) and products of them, each about 0..1, so a weight is also its reach.
+    """
+
+    bias: float = 3.35
+    jumps: float = -2.42
+    """Share of the border at which depth jumps."""
+    wide_jumps: float = -2.65
+    """The same, the more the wider the gap (half: 0.1 m)."""
+    concave: float = -2.6
+    """Mean angle by which the surface turns towards the camera across the border (half: 0.3 rad); Stein et al."""
+    convex: float = 0.31
+    """Likewise, turning away."""
+    color: float = -0.93
+    """Difference of the mean colours."""
+    hues: float = -3.04
+    """Bhattacharyya distance of the colour histograms."""
+    contrast: float = 0.0
+    """Colour difference across the border."""
+    one_bounds: float = -3.75
+    """One lies on a floor, wall or ceiling, the other does not, or on another."""
+    smooth_hues: float = -1.49
+    """The surface runs on, and the hues change: a thing that is flat."""
+    misfit: float = 0.67
+    """How far both together are from one plane."""
+    size: float = 0.39
+    """Logarithm of the smaller one's pixels."""
+    enclosed: float = 1.55
+    """Share of the border of the one with less that is with the other."""
+    extent: float = -0.77
+    """Diagonal of the box around both (half: 1 m): few things are large."""
+    concave_hues: float = -2.79
+    """Concave, and of other hues: a thing on a thing."""
+    jumps_hues: float = -2.87
+    """A jump, and other hues: a thing before a thing."""
+    concave_enclosed: float = -0.84
+    """Concave all around: a small thing on a large one."""
+    jumps_enclosed: float = -0.85
+    """A jump all around."""
+
+
+@dataclass(frozen=True)
 class GeometricSegmenter:
-    """View -> Masks."""
+    """View -> disjoint Masks of objects, and of floors, walls and ceilings; class-agnostic, deterministic.
+
+    1. Smooth depth, edges kept, in disparity, where planes are linear in the image and the noise of structured light
+       is nearly constant; fit a plane around each pixel.
+    2. Patches: a graph over pixels cut where depth jumps, normals turn or colour changes (Felzenszwalb & Huttenlocher,
+       IJCV 2004). Colour alone parts flat things (rugs, posters, doors) from the plane they lie in.
+    3. Bounding planes: what has nothing of the scene behind it is floor, wall or ceiling, whichever way is up.
+    4. Objects: the two bordering patches with the highest `Affinity` join, again and again, while that is positive.
+       Concave borders part (locally convex connected patches: Stein et al., CVPR 2014; Karpathy et al., ICRA 2013;
+       Tateno et al., IROS 2015), unless both sides look alike: a sofa's arm against its seat. That the relations of
+       patches are weighed together follows Richtsfeld et al., IROS 2012, who learn them.
+
+    Only the camera's frame is used: a rigid motion of the world changes nothing. A mask's score says how clearly it
+    parts from its neighbours, less at the image's rim.
+    """
 
     work_size: tuple[int, int] = (240, 320)
-    """Larger images are reduced by a whole number to about this size (H, W)."""
+    """Images are reduced by the whole number that brings them nearest to this size (H, W)."""
     noise_floor_m: float = 0.0012
+    """Depth noise at 0.4 m, standard deviation; positive."""
     noise_growth: float = 0.0019
-    """Depth noise: floor + growth (z - 0.4)^2."""
+    """Its growth with (z - 0.4)^2, per metre (Nguyen et al., 3DIMPVT 2012, for a Kinect)."""
+    window: int = 4
+    """Radius of the plane fits, reduced pixels."""
     jump: float = 3.0
+    """A step in depth of so many standard deviations, beyond what the plane explains, weighs 1."""
+    min_jump_m: float = 0.015
+    """No jump between patches is smaller."""
     angle: float = 0.5
+    """A turn of the normal by so many radians weighs 1 (a convex one a third)."""
     contrast: float = 20.0
+    """A colour difference of this size, of 255, weighs 1."""
     scale: float = 100.0
+    """Patches of n pixels join over edges up to their heaviest inner one + scale / n."""
     patch_pixels: int = 20
+    """Smallest patch, reduced pixels."""
     max_patches: int = 500
+    """More: the smallest grow."""
+    bridge: int = 6
+    """Regions border each other over so many pixels without depth."""
+    bounds_share: float = 0.03
+    """A floor, wall or ceiling fills at least this share of what is measured,"""
+    bounds_misfit: float = 2.5
+    """fits its plane to so many standard deviations,"""
+    bounds_behind: float = 0.02
+    """and has at most this share behind it,"""
+    bounds_tolerance_m: float = 0.04
+    """by more than this."""
     min_pixels: int = 60
-    affinity: tuple[float, ...] = (2.0, -3, -3, -3, 0, -2, -4, -1, -4, 1, -0.3, 0, 1, -1, -3, -3, -1, -1)
+    """Smallest mask, pixels of the frame."""
+    affinity: Affinity = Affinity()
 
     def __call__(self, view: View) -> Masks:
+        device = view.depth.device
         depth = torch.where(view.confidence > 0, view.depth, torch.zeros_like(view.depth))
-        depth_np = np.ascontiguousarray(depth.cpu().numpy())
+        depth_m = np.ascontiguousarray(depth.cpu().numpy())
         rgb = np.ascontiguousarray(view.frame.rgb.cpu().numpy())
-        H, W = depth_np.shape
-        step = max(1, round(max(H / self.work_size[0], W / self.work_size[1])))
-        K = view.camera.K.cpu().numpy()
-        pinhole = (K[0, 0] / step, K[1, 1] / step, (K[0, 2] + 0.5) / step - 0.5, (K[1, 2] + 0.5) / step - 0.5)
-        disparity, colour = kernels.shrink(depth_np, rgb, step)
+        step = max(1, round(max(depth.shape[0] / self.work_size[0], depth.shape[1] / self.work_size[1])))
+        (fx, _, cx), (_, fy, cy) = view.camera.K[:2].tolist()
+        pinhole = (fx / step, fy / step, (cx + 0.5) / step - 0.5, (cy + 0.5) / step - 0.5)
+
+        disparity, color = kernels.shrink(depth_m, rgb, step)
         sigma = kernels.disparity_noise(disparity, self.noise_floor_m, self.noise_growth)
-        disparity = kernels.smooth_disparity(kernels.smooth_disparity(disparity, sigma, 2, 4.0), sigma, 2, 3.0)
-        colour = kernels.smooth_colour(colour, 2, 30.0)
-        planes = kernels.fit_planes(disparity, sigma, pinhole, 4, 3.0)
-        right, down = kernels.edge_weights(
-            disparity, sigma, planes, colour, pinhole, self.jump, self.angle, self.contrast
+        for reach in (4.0, 3.0):
+            disparity = kernels.smooth_disparity(disparity, sigma, 2, reach)
+        color = kernels.smooth_color(color, 2, 1.5 * self.contrast)
+        planes = kernels.fit_planes(disparity, sigma, pinhole, self.window, 3.0)
+        labels, count = self._patches(disparity, sigma, planes, color, pinhole)
+
+        sums, boxes = kernels.region_sums(labels, count, disparity, sigma, color, pinhole)
+        border = kernels.border_sums(
+            labels, sums, disparity, sigma, planes, color, pinhole, self.bridge, self.jump, self.min_jump_m
         )
-        labels, count = kernels.graph_patches(
-            right, down, disparity, self.scale, self.patch_pixels, self.max_patches
+        bounds = kernels.bounding_planes(
+            sums, disparity, sigma, pinhole,
+            self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
-        labels, count = kernels.dissolve_strips(labels, count, right, down, 0.15, 4.0)
-        sums, _ = kernels.region_sums(labels, count, disparity, sigma, colour, pinhole)
-        labels = kernels.settle(
-            labels, sums, disparity, sigma, colour, pinhole, self.jump, self.contrast, 4
-        )
-        sums, boxes = kernels.region_sums(labels, count, disparity, sigma, colour, pinhole)
-        border = kernels.border_sums(labels, sums, disparity, sigma, planes, colour, pinhole, 6, self.jump, 0.015)
-        wall = kernels.bounding_planes(sums, disparity, sigma, pinhole, 0.03, 2.5, 0.02, 0.04)
-        weights = np.asarray(self.affinity, np.float64)
-        region = kernels.merge_regions(sums, boxes, border, wall, weights)
-        clear = kernels.apartness(sums, boxes, border, wall, weights)
-        kept = np.flatnonzero((region == np.arange(count)) & (sums[:, kernels.AREA] * step * step >= self.min_pixels))
+        weights = np.array(astuple(self.affinity))
+        region = kernels.merge_regions(sums, boxes, border, bounds, weights)
+        apart = kernels.apartness(sums, boxes, border, bounds, weights)
+
+        full = kernels.expand(labels, disparity, sigma, depth_m, step, 3.0, 0.05)
+        pixels = np.bincount(region[full[full >= 0]], minlength=count)
+        kept = np.flatnonzero(pixels >= self.min_pixels)
         slots = np.full(count, -1, np.int32)
         slots[kept] = np.arange(kept.size)
-        full = kernels.expand(labels, disparity, depth_np, step, 0.05)
-        masks = torch.from_numpy(kernels.masks_of(full, slots[region], kept.size)).to(view.depth.device)
-        rim = sums[kept, kernels.RIM] / np.maximum(sums[kept, kernels.AREA], 1)
-        scores = np.maximum(clear[kept] * (1.0 - 0.5 * rim), 1e-3).astype(np.float32)
-        return Masks(masks, torch.from_numpy(scores).to(view.depth.device))
+        rim = sums[kept, kernels.RIM] / sums[kept, kernels.AREA]
+        scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim), 1e-3).astype(np.float32)
+        masks = kernels.masks_of(full, slots[region], kept.size)
+        return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores).to(device))
+
+    def _patches(
+        self, disparity: kernels.F32, sigma: kernels.F32, planes: kernels.F32, color: kernels.F32,
+        pinhole: kernels.Pinhole,
+    ) -> tuple[kernels.I32, int]:
+        """Patch of each reduced pixel, -1 where there is none, and how many there are."""
+        right, down = kernels.edge_weights(
+            disparity, sigma, planes, color, pinhole, self.jump, self.angle, self.contrast
+        )
+        labels, count = kernels.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)
+        labels, count = kernels.dissolve_strips(labels, count, right, down, 0.15, 4.0)
+        sums, _ = kernels.region_sums(labels, count, disparity, sigma, color, pinhole)
+        labels = kernels.settle(
+            labels, sums, disparity, sigma, color, pinhole, self.jump, self.contrast, self.window
+        )
+        return labels, count

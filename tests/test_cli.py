@@ -1,0 +1,165 @@
+"""The commands as a person types them: what they write, what they say, and how they refuse."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seg3r.cli import main
+from tests.worlds import table_scene, walk, write_recording
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings") / "table"
+    write_recording(folder, walk(table_scene(), 24, (90, 120)))
+    return folder
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    """The one line a command fails with."""
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code not in (0, None)
+    lines = capsys.readouterr().err.strip().splitlines()
+    said = [line for line in lines if line.startswith("seg3r: ")]
+    assert len(said) == 1
+    return said[0]
+
+
+def test_run_writes_a_whole_map_folder(recording: Path, tmp_path: Path) -> None:
+    figures = tmp_path / "figures.json"
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--out", str(tmp_path / "map"), "--json",
+          str(figures)])
+    for name in ("scene.safetensors", "scene.ply", "instances.json", "report.html"):
+        assert (tmp_path / "map" / name).stat().st_size > 0
+    said = json.loads(figures.read_text())
+    assert said["frames"] == 24
+    assert said["instances"] == 4
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+def test_run_with_the_geometric_segmenter_finds_things(recording: Path, tmp_path: Path) -> None:
+    main(["run", "opentrack3d", str(recording), "--out", str(tmp_path / "map")])
+    assert len(json.loads((tmp_path / "map" / "instances.json").read_text())["instances"]) >= 2
+
+
+def test_every_takes_every_nth_frame(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--every", "5", "--out",
+          str(tmp_path / "map"), "--json"])
+    printed = capsys.readouterr().out
+    assert json.loads(printed[: printed.rindex("}") + 1])["frames"] == 5
+
+
+def start_and_kill(words: list[str], checkpoint: Path) -> None:
+    """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
+    code = "import sys, seg3r.api as api; api.CHECKPOINT_S = 0.0; from seg3r.cli import main; main(sys.argv[1:])"
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not checkpoint.is_file() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    assert process.poll() is None, "the run ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_killed_and_resumed_ends_in_the_same_map_bit_for_bit(recording: Path, tmp_path: Path) -> None:
+    common = ["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--out"]
+    main([*common, str(tmp_path / "alone")])
+    interrupted = tmp_path / "interrupted"
+    start_and_kill([*common, str(interrupted)], tmp_path / ".interrupted.partial" / "scene.safetensors")
+    assert not interrupted.exists()
+    figures = tmp_path / "figures.json"
+    main([*common, str(interrupted), "--resume", "--json", str(figures)])
+    assert json.loads(figures.read_text())["resumed_at"] > 0
+    for name in ("scene.safetensors", "scene.ply", "instances.json"):
+        assert (interrupted / name).read_bytes() == (tmp_path / "alone" / name).read_bytes()
+
+
+def test_resume_refuses_the_checkpoint_of_another_run(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--out", str(tmp_path / "map")]
+    start_and_kill(common, tmp_path / ".map.partial" / "scene.safetensors")
+    assert "other settings" in refused(capsys, *common, "--every", "2", "--resume")
+
+
+def test_evaluate_map_against_a_labelled_cloud(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--out", str(tmp_path / "map")])
+    points, ids = [], []
+    for frame, truth in walk(table_scene(), 24, (90, 120))[::4]:
+        from seg3r.geometry import transform, unproject
+
+        world = transform(frame.camera.T_world_cam, unproject(frame.depth, frame.camera.K))[frame.depth > 0]
+        points.append(world.numpy())
+        ids.append(truth[frame.depth > 0].numpy())
+    labels = np.concatenate(ids)
+    np.save(tmp_path / "cloud.npy", np.concatenate(points))
+    np.savetxt(tmp_path / "ids.txt", np.where(labels > 0, 1000 + labels, 0), fmt="%d")
+    common = ["evaluate", "map", str(tmp_path / "map"), "--points", str(tmp_path / "cloud.npy"), "--gt",
+              str(tmp_path / "ids.txt")]
+    main([*common, "--class-agnostic", "--json", str(tmp_path / "ap.json")])
+    answer = json.loads((tmp_path / "ap.json").read_text())
+    assert answer["AP50"] == 1.0
+    assert answer["AP"] > 0.8
+    assert "class-agnostic" in refused(capsys, *common)
+
+
+def test_superpoints_of_a_mesh(tmp_path: Path) -> None:
+    import trimesh
+
+    trimesh.creation.box((1, 1, 1)).subdivide().subdivide().export(tmp_path / "box.ply")
+    main(["superpoints", str(tmp_path / "box.ply"), "--k", "0.01", "--min-verts", "2", "--out",
+          str(tmp_path / "labels.npy")])
+    assert np.load(tmp_path / "labels.npy").ndim == 1
+
+
+def test_info_as_json(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["info", str(recording), "--json"])
+    holds = json.loads(capsys.readouterr().out)
+    assert holds["frames"] == 24
+    assert holds["masks"] == {"masks_truth": 24}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "opentrack3d", "nowhere", "--out", "OUT"), "nowhere"),
+        (("run", "nothing3d", "RECORDING", "--out", "OUT"), "opentrack3d"),
+        (("run", "opentrack3d", "RECORDING", "--out", "FILE"), "file"),
+        (("run", "opentrack3d", "RECORDING", "--masks", "masks_none", "--out", "OUT"), "masks_none"),
+        (("run", "opentrack3d", "RECORDING", "--masks", "truth", "--out", "OUT"), "truth"),
+        (("run", "opentrack3d", "RECORDING", "--every", "0", "--out", "OUT"), "every"),
+        (("run", "opentrack3d", "RECORDING", "--preset", "foundation", "--out", "OUT"), "bundled"),
+        (("run", "opentrack3d", "EMPTY", "--out", "OUT"), "EMPTY"),
+        (("info", "nowhere"), "nowhere"),
+        (("superpoints", "nowhere.ply", "--out", "OUT"), "nowhere.ply"),
+        (("evaluate", "files", "--gt", "nowhere", "--pred", "EMPTY"), "nowhere"),
+        (("evaluate", "map", "EMPTY", "--points", "a.npy", "--gt", "b.txt", "--class-agnostic"), "EMPTY"),
+        (("rooms", "--size", "big", "--out", "OUT"), "320x240"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(
+    words: tuple[str, ...], said: str, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "EMPTY").mkdir()
+    places = {"RECORDING": recording, "OUT": tmp_path / "out", "FILE": tmp_path / "file", "EMPTY": tmp_path / "EMPTY"}
+    line = refused(capsys, *(str(places.get(word, word)) for word in words))
+    assert said.lower() in line.lower()
+    assert not (tmp_path / "out").exists()
+
+
+def test_help_and_import_are_light() -> None:
+    code = "import sys, seg3r, seg3r.cli; sys.exit(int(any(m in sys.modules for m in ('torch', 'numba', 'numpy'))))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
