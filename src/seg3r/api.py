@@ -159,23 +159,26 @@ def map_recording(
     start = _continue(mapper, recording, partial, settings, resume)
     reach_m = REACH * mapper.scene.voxel_m
     curve: list[dict[str, float]] = []
-    begun = saved = time.perf_counter()
+    saved = time.perf_counter()
     for frame in recording.iterate(start):
         mapper.step(frame)
         if progress is not None:
             progress(mapper.scene.frames, len(mapper.scene))
         if truth is not None and mapper.scene.frames % CURVE_EVERY == 0:
-            curve.append({"frame": mapper.scene.frames, **_measure(mapper.result(), truth, reach_m)})
+            so_far = mapper.result()
+            curve.append({
+                "frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth, reach_m),
+            })
         if time.perf_counter() - saved > CHECKPOINT_S:
             mapper.scene.save(partial / "scene.safetensors")
             saved = time.perf_counter()
     if mapper.scene.frames == 0:
         raise InputError(f"{recording.name}: no usable frame")
-    elapsed = time.perf_counter() - begun
     scene = mapper.result()
+    busy = sum(sum(took) for stage, took in mapper.seconds.items() if stage != "refine")
     figures: dict[str, Any] = {
         "frames": scene.frames, "resumed_at": start, "skipped": dict(recording.skipped), "instances": len(scene),
-        "points": scene.point_count, "frames_per_second": round((scene.frames - start) / max(elapsed, 1e-9), 2),
+        "points": scene.point_count, "frames_per_second": round((scene.frames - start) / max(busy, 1e-9), 2),
         "median_ms": {n: round(1e3 * float(np.median(s)), 3) for n, s in mapper.seconds.items() if s},
     }
     if truth is not None:

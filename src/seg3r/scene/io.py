@@ -27,6 +27,9 @@ def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any
             {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary,
             metadata={FORMAT: json.dumps(header, sort_keys=True)},  # one key: several are written in random order
         )
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)  # the library writes files that only their owner may read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

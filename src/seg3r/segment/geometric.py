@@ -18,40 +18,40 @@ class Affinity:
     Shares, saturating ratios x / (x + half) and products of them, each about 0..1, so a weight is also its reach.
     """
 
-    bias: float = 3.35
-    jumps: float = -2.42
+    bias: float = 3.2
+    jumps: float = -2.64
     """Share of the border at which depth jumps."""
-    wide_jumps: float = -2.65
+    wide_jumps: float = -2.78
     """The same, the more the wider the gap (half: 0.1 m)."""
     concave: float = -2.6
     """Mean angle by which the surface turns towards the camera across the border (half: 0.3 rad); Stein et al."""
-    convex: float = 0.31
+    convex: float = 0.24
     """Likewise, turning away."""
-    color: float = -0.93
+    color: float = -1.17
     """Difference of the mean colours."""
-    hues: float = -3.04
+    hues: float = -3.31
     """Bhattacharyya distance of the colour histograms."""
-    contrast: float = 0.0
+    contrast: float = -0.14
     """Colour difference across the border."""
-    one_bounds: float = -3.75
+    one_bounds: float = -3.88
     """One lies on a floor, wall or ceiling, the other does not, or on another."""
-    smooth_hues: float = -1.49
+    smooth_hues: float = -1.63
     """The surface runs on, and the hues change: a thing that is flat."""
-    misfit: float = 0.67
+    misfit: float = 0.56
     """How far both together are from one plane."""
-    size: float = 0.39
+    size: float = 0.52
     """Logarithm of the smaller one's pixels."""
-    enclosed: float = 1.55
+    enclosed: float = 1.52
     """Share of the border of the one with less that is with the other."""
-    extent: float = -0.77
+    extent: float = -0.58
     """Diagonal of the box around both (half: 1 m): few things are large."""
-    concave_hues: float = -2.79
+    concave_hues: float = -2.85
     """Concave, and of other hues: a thing on a thing."""
-    jumps_hues: float = -2.87
+    jumps_hues: float = -2.92
     """A jump, and other hues: a thing before a thing."""
     concave_enclosed: float = -0.84
     """Concave all around: a small thing on a large one."""
-    jumps_enclosed: float = -0.85
+    jumps_enclosed: float = -0.9
     """A jump all around."""
 
 

@@ -1,0 +1,119 @@
+"""A map on disk."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from seg3r.errors import InputError
+from seg3r.scene import SceneMap
+from seg3r.scene.io import FORMAT
+from tests.loops import Looks, Sloppy, assert_same_map, assert_sound, mapper_of, run
+from tests.worlds import table_scene, walk
+
+WALKED = walk(table_scene(), 12, (60, 80))
+LOOKS = Looks(WALKED, {2: (1, 0, 0), 3: (0, 1, 0), 4: (0, 1, 0.2), 5: (0, 0.3, 1)})
+
+
+@pytest.fixture(scope="module")
+def living() -> SceneMap:
+    """Instances have come, gone and been merged; rows have been used again."""
+    scene = run(mapper_of(WALKED, Sloppy(WALKED), LOOKS), WALKED)
+    assert scene.next_id > len(scene) > 2
+    scene.name_votes[int(scene.ids[0])] = {"z": 0.1, "a cup": 1 / 3}
+    return scene
+
+
+def test_save_load_save_is_the_same_file(living: SceneMap, tmp_path: Path) -> None:
+    living.save(tmp_path / "a")
+    back = SceneMap.load(tmp_path / "a")
+    assert_same_map(living, back)
+    assert_sound(back)
+    back.save(tmp_path / "b")
+    living.save(tmp_path / "c")
+    assert filecmp.cmp(tmp_path / "a", tmp_path / "b", shallow=False)
+    assert filecmp.cmp(tmp_path / "a", tmp_path / "c", shallow=False)
+
+
+@pytest.mark.parametrize("stop", [0, 1, 5, 9])
+def test_a_map_goes_on_after_load_as_it_would_have(stop: int, tmp_path: Path) -> None:
+    through = run(mapper_of(WALKED, Sloppy(WALKED), LOOKS), WALKED)
+    run(mapper_of(WALKED, Sloppy(WALKED), LOOKS, scene=(part := SceneMap())), WALKED[:stop])
+    part.save(tmp_path / "m")
+    resumed = mapper_of(WALKED, Sloppy(WALKED), LOOKS, scene=SceneMap.load(tmp_path / "m"))
+    assert_same_map(through, run(resumed, WALKED[stop:]))
+
+
+def test_an_emptied_map_still_never_reuses_an_id(living: SceneMap, tmp_path: Path) -> None:
+    empty = living.copy()
+    empty.drop(empty.ids.tolist())
+    empty.save(tmp_path / "m")
+    back = SceneMap.load(tmp_path / "m")
+    assert (len(back), back.point_count) == (0, living.point_count)
+    run(mapper_of(WALKED, Sloppy(WALKED), scene=back), WALKED[:2])  # of another width: no descriptors at all
+    assert int(back.ids.min()) >= living.next_id
+
+
+def test_what_is_no_map_is_refused(living: SceneMap, tmp_path: Path) -> None:
+    whole = tmp_path / "whole"
+    living.save(whole)
+    data = whole.read_bytes()
+    bad: dict[str, bytes] = {
+        "empty": b"", "text": b"hello, I am no map", "half": data[: len(data) // 2], "header": data[:100],
+        "longer": data + b"\0" * 7,
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+    save_file({"a": np.zeros(3)}, tmp_path / "foreign", metadata={"who": "other"})
+    save_file({"a": np.zeros(3)}, tmp_path / "bare")
+    arrays = load_file(whole)
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    save_file({n: a for n, a in arrays.items() if n != "edge.hits"}, tmp_path / "lacks an array", metadata=header)
+    save_file(arrays, tmp_path / "bad json", metadata={FORMAT: "{"})
+    save_file(arrays, tmp_path / "lacks a key", metadata={FORMAT: "{}"})
+    wild = dict(arrays, **{"edge.point": arrays["edge.point"] + 10**8})
+    save_file(wild, tmp_path / "points at nothing", metadata=header)
+    short = dict(arrays, **{"edge.hits": arrays["edge.hits"][:-1]})
+    save_file(short, tmp_path / "one short", metadata=header)
+    crooked = dict(arrays, **{"point.color": arrays["point.color"][:-1]})
+    save_file(crooked, tmp_path / "a colour short", metadata=header)
+    (tmp_path / "folder").mkdir()
+    for name in [*bad, "foreign", "bare", "absent", "folder", "lacks an array", "bad json", "lacks a key",
+                 "points at nothing", "one short", "a colour short"]:
+        with pytest.raises(InputError) as caught:
+            SceneMap.load(tmp_path / name)
+        assert name in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_failed_save_leaves_the_old_map_and_nothing_else(
+    living: SceneMap, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "m"
+    living.save(path)
+    before = path.read_bytes()
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+    def full(arrays: object, file: Path, metadata: object = None) -> None:
+        Path(file).write_bytes(b"half of it")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("seg3r.scene.io.save_file", full)
+    with pytest.raises(OSError, match="no space"):
+        living.save(path)
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_map_without_anything_reads_back(tmp_path: Path) -> None:
+    scene = SceneMap(0.03, 0.07)
+    scene.save(tmp_path / "m")
+    back = SceneMap.load(tmp_path / "m")
+    assert_same_map(scene, back)
+    assert torch.equal(back.owners, torch.zeros(0, 2, dtype=torch.int64))
