@@ -91,7 +91,8 @@ class Looks:
 
     def __init__(self, walked: Walked, looks: Mapping[int, Sequence[float]]) -> None:
         self.ids = {frame.index: ids for frame, ids in walked}
-        self.looks = {i: torch.nn.functional.normalize(torch.tensor(v, dtype=torch.float32), dim=0) for i, v in looks.items()}
+        unit = torch.nn.functional.normalize
+        self.looks = {i: unit(torch.tensor(v, dtype=torch.float32), dim=0) for i, v in looks.items()}
 
     def __call__(self, view: View, masks: Masks) -> Masks:
         ids, width = self.ids[view.frame.index], len(next(iter(self.looks.values())))

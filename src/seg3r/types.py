@@ -40,15 +40,14 @@ class TensorFields:
         with jaxtyped("context"):
             for name, annotation in _annotations(type(self)).items():  # type: ignore[arg-type]
                 value = getattr(self, name)
-                if isinstance(value, Tensor) and not _matches(value, annotation):
-                    expected = " or ".join(
-                        f"{a.dtype.__name__}[{a.dim_str}]" for a in (get_args(annotation) or (annotation,))
-                        if hasattr(a, "dim_str")
-                    )
-                    owner, dtype = type(self).__name__, str(value.dtype).removeprefix("torch.")
+                shapes = [a for a in (get_args(annotation) or (annotation,)) if hasattr(a, "dim_str")]
+                if shapes and not _matches(value, annotation):
+                    expected = " or ".join(f"{a.dtype.__name__}[{a.dim_str}]" for a in shapes)
+                    owner, got = type(self).__name__, type(value).__name__
+                    if isinstance(value, Tensor):
+                        got = f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
                     raise InputError(
-                        f"{owner}.{name}: expected {expected}, got {dtype}{list(value.shape)} "
-                        f"(named axes must agree within one {owner})"
+                        f"{owner}.{name}: expected {expected}, got {got} (named axes must agree within one {owner})"
                     )
 
     def to(self: T, device: torch.device | str) -> T:

@@ -24,11 +24,11 @@ def toward(degrees: float) -> torch.Tensor:
 
 def look(score: float, degrees: float = 0) -> Sighting:
     crop = torch.zeros(1, 1, 3, dtype=torch.uint8)
-    return Sighting(0, (0, 0, 1, 1), score, 1, crop, torch.ones(1, 1, dtype=torch.bool), toward(degrees))
+    return Sighting(0, (0, 0, 1, 1), float(score), 1, crop, torch.ones(1, 1, dtype=torch.bool), toward(degrees))
 
 
 def offer(kept: tuple[Sighting, ...], score: float, degrees: float) -> tuple[Sighting, ...]:
-    return better_sightings(kept, score, toward(degrees), lambda: look(score, degrees))
+    return better_sightings(kept, float(score), toward(degrees), lambda: look(score, degrees))
 
 
 def test_best_first_apart_and_few() -> None:
@@ -51,22 +51,24 @@ def test_a_crop_costs_nothing_unless_it_is_kept() -> None:
         raise AssertionError
 
     kept = offer((), 10, 0)
-    assert better_sightings(kept, 11, toward(3), never) is kept
+    assert better_sightings(kept, 11.0, toward(3), never) is kept
     assert len(offer(kept, 11, 40)) == 2
     assert [s.score for s in offer(kept, 12, 3)] == [12]
     full = kept
     for i in range(1, KEEP):
         full = offer(full, 10, 40 * i)
-    assert better_sightings(full, 11, toward(-60), never) is full
-    assert [s.score for s in offer(full, 12, -60)][0] == 12
+    assert better_sightings(full, 11.0, toward(-60), never) is full
+    assert offer(full, 12, -60)[0].score == 12
 
 
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("box", [(3, 5, 20, 30), (0, 0, 60, 90), (55, 80, 60, 90), (10, 10, 11, 11)])
 def test_the_crop_shows_the_thing(box: tuple[int, int, int, int], stride: int) -> None:
     view = view_of(60, 90)
-    rows, columns = np.mgrid[-(-box[0] // stride) * stride : box[2] : stride, -(-box[1] // stride) * stride : box[3] : stride]
-    pixels = np.stack((rows.ravel(), columns.ravel()), 1)
+    inside = np.zeros((60, 90), bool)
+    inside[box[0] : box[2], box[1] : box[3]] = True
+    pixels = np.argwhere(inside)
+    pixels = pixels[(pixels % stride == 0).all(1)]
     if not len(pixels):
         pixels = np.array([[box[0] // stride * stride, box[1] // stride * stride]])
     sighting = cut_sighting(view, pixels, stride, 1.0, len(pixels), toward(0))
@@ -78,12 +80,13 @@ def test_the_crop_shows_the_thing(box: tuple[int, int, int, int], stride: int) -
     covered = np.zeros((60, 90), bool)
     for dr in range(stride):
         for dc in range(stride):
-            at = pixels + (dr, dc)
+            at = pixels + np.array([dr, dc])
             at = at[(at < (60, 90)).all(1)]
             covered[at[:, 0], at[:, 1]] = True
     assert int(sighting.mask.sum()) == covered.sum(), "no reduction here: mask pixels are image pixels"
     top, left = (int(x) for x in np.argwhere(sighting.mask.numpy()).min(0))
-    window = view.frame.rgb[r0 - top : r0 - top + sighting.mask.shape[0], c0 - left : c0 - left + sighting.mask.shape[1]]
+    (h, w), top, left = sighting.mask.shape, r0 - top, c0 - left
+    window = view.frame.rgb[top : top + h, left : left + w]
     assert torch.equal(window, sighting.crop)
 
 
@@ -92,7 +95,7 @@ def test_large_and_narrow_ones_are_reduced(size: tuple[int, int]) -> None:
     view = view_of(*size)
     pixels = np.argwhere(np.ones(size, bool))[:: 1 if min(size) < 10 else 7]
     sighting = cut_sighting(view, pixels, 1, 1.0, len(pixels), toward(0))
-    assert 1 <= min(sighting.mask.shape)
+    assert min(sighting.mask.shape) >= 1
     assert max(sighting.mask.shape) <= CROP_PX
     assert sighting.crop.shape[:2] == sighting.mask.shape
     assert bool(sighting.mask.any())

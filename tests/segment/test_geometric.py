@@ -1,12 +1,13 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
 
 from seg3r.geometry import mask_iou, rigid
-from seg3r.segment.geometric import GeometricSegmenter
+from seg3r.kernels.geometric import FEATURES
+from seg3r.segment.geometric import Affinity, GeometricSegmenter
 from seg3r.types import Masks, View
 from tests.segment.scenes import Box, Patch, Sphere, render
 
@@ -42,6 +43,19 @@ def test_each_object_is_one_mask(name: str, noise_seed: int | None) -> None:
     masks = SEGMENT(view)
     assert best_ious(masks, truth).min() > 0.7
     assert ((masks.scores > 0) & (masks.scores <= 1)).all()
+
+
+def test_there_is_a_weight_for_every_feature() -> None:
+    assert len(fields(Affinity)) == FEATURES
+
+
+def test_what_parts_nothing_leaves_one_mask_and_what_joins_nothing_leaves_patches() -> None:
+    view, _ = render(SCENES["one before the other"], noise_seed=4)
+    blank = replace(Affinity(), **{f.name: 0.0 for f in fields(Affinity)})
+    joined = GeometricSegmenter(affinity=replace(blank, bias=1.0))(view)
+    patches = GeometricSegmenter(affinity=replace(blank, bias=-1.0))(view)
+    assert len(joined) == 1 < len(SEGMENT(view)) <= len(patches)
+    assert bool((joined.masks[0] >= patches.masks.any(0)).all())
 
 
 def test_masks_are_disjoint_and_lie_where_depth_is() -> None:

@@ -667,7 +667,7 @@ def border_sums(
     return out
 
 
-FEATURES = 18
+FEATURES = 21
 
 
 @njit(cache=True, nogil=True)
@@ -701,7 +701,7 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I3
         side = max(boxes[a, 3 + k], boxes[b, 3 + k]) - min(boxes[a, k], boxes[b, k])
         extent += side * side
     extent = math.sqrt(extent)
-    smaller = min(s[AREA], t[AREA])
+    smaller, larger = min(s[AREA], t[AREA]), max(s[AREA], t[AREA])
     jump_share = jumps / pairs
     gap = e[GAP] / max(jumps, 1.0)
     gap = gap / (gap + 0.1)
@@ -728,6 +728,9 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I3
     out[15] = jump_share * hues
     out[16] = concave * enclosed
     out[17] = jump_share * enclosed
+    out[18] = math.log(larger) / 10.0
+    out[19] = hues if bounds[a] == bounds[b] and bounds[a] >= 0 and larger > 10.0 * smaller else 0.0
+    out[20] = enclosed * hues
 
 
 @njit(cache=True, nogil=True)

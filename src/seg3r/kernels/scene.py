@@ -50,7 +50,7 @@ def _held(value: float, cell: int, voxel_m: float) -> float:
         held = np.nextafter(held, np.float32(-np.inf))
     while np.floor(float(held) / voxel_m) < cell:
         held = np.nextafter(held, np.float32(np.inf))
-    return held
+    return float(held)
 
 
 @njit(cache=True, nogil=True)
@@ -76,12 +76,36 @@ def rehash(table: I32, block_keys: I64, count: int) -> None:
 
 
 @njit(cache=True, nogil=True)
+def _along_ray(
+    mx: float, my: float, mz: float, eye: F64, voxel_m: float, reach: int, table: I32, block_keys: I64, grid: I32
+) -> int:
+    """Row of the nearest occupied voxel at most `reach` voxels before or behind a place, as seen from `eye`, or -1."""
+    dx, dy, dz = mx - eye[0], my - eye[1], mz - eye[2]
+    length = np.sqrt(dx * dx + dy * dy + dz * dz)
+    if length == 0.0:
+        return -1
+    dx, dy, dz = dx / length * voxel_m, dy / length * voxel_m, dz / length * voxel_m
+    for step in range(1, reach + 1):
+        for side in (-step, step):
+            x = int(np.floor((mx + side * dx) / voxel_m))
+            y = int(np.floor((my + side * dy) / voxel_m))
+            z = int(np.floor((mz + side * dz) / voxel_m))
+            block = find_block(_block_key(x, y, z), table, block_keys)
+            if block >= 0 and grid[block, _cell(x, y, z)] >= 0:
+                return int(grid[block, _cell(x, y, z)])
+    return -1
+
+
+@njit(cache=True, nogil=True)
 def insert(
-    start: int, points: F32, colors: U8, pixels: I32, T_map_world: F64, voxel_m: float, frame: int, stamp_now: int,
-    table: I32, block_keys: I64, grid: I32, counts: I64,
+    start: int, points: F32, colors: U8, pixels: I32, T_map_world: F64, eye: F64, reach: int, voxel_m: float,
+    frame: int, stamp_now: int, table: I32, block_keys: I64, grid: I32, counts: I64,
     position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
 ) -> int:
     """Put points (world) into their voxels; each voxel's point is the mean of all that fell in.
+
+    A point in an empty voxel counts for one that stands at most `reach` voxels before or behind it on its ray from
+    `eye` (in the map's frame), if there is one: depth noise must not grow a shell around every surface.
 
     `counts` holds (points, blocks) and is updated; `out` receives each point's row. Returns the first point that did
     not fit, or len(points).
@@ -94,14 +118,21 @@ def insert(
         my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
         mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
         x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
-        key = _block_key(x, y, z)
-        if key == last_key:
-            block = last_block
-        else:
-            block = find_block(key, table, block_keys)
+        key, cell = _block_key(x, y, z), _cell(x, y, z)
+        block = last_block if key == last_key else find_block(key, table, block_keys)
+        row = int(grid[block, cell]) if block >= 0 else -1
+        if row < 0 and reach > 0:
+            near = _along_ray(mx, my, mz, eye, voxel_m, reach, table, block_keys, grid)
+            if near >= 0:
+                if stamp[near] != stamp_now:
+                    stamp[near] = stamp_now
+                    seen[near] += 1
+                out[i] = near
+                continue
+        if row < 0:
+            if counts[0] == position.shape[0] or (block < 0 and counts[1] == block_keys.shape[0]):
+                return i
             if block < 0:
-                if counts[1] == block_keys.shape[0]:
-                    return i
                 block = int(counts[1])
                 counts[1] += 1
                 block_keys[block] = key
@@ -110,12 +141,6 @@ def insert(
                 while table[at] >= 0:
                     at = (at + 1) & (table.size - 1)
                 table[at] = block
-            last_key, last_block = key, block
-        cell = _cell(x, y, z)
-        row = int(grid[block, cell])
-        if row < 0:
-            if counts[0] == position.shape[0]:
-                return i
             row = int(counts[0])
             counts[0] += 1
             grid[block, cell] = row
@@ -137,6 +162,7 @@ def insert(
             if stamp[row] != stamp_now:
                 stamp[row] = stamp_now
                 seen[row] += 1
+        last_key, last_block = key, block
         out[i] = row
     return len(points)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seg3r.rooms.mesh import Mesh, about, box, lathe, pillow, plate, slab, tube
+from seg3r.rooms.mesh import Mesh, about, blade, box, lathe, pillow, plate, slab, tube
 from seg3r.rooms.shape import Shape, Style, Surface, fabric, metal, paint, plastic
 from seg3r.rooms.texture import Material, darker
 
@@ -368,12 +368,10 @@ def bag(rng: Rng, style: Style) -> Shape:
 
 def floor_plant(rng: Rng, style: Style) -> Shape:
     """A big potted plant."""
-    return _plant(rng, style, rng.uniform(0.28, 0.38), rng.uniform(0.14, 0.19), rng.uniform(0.8, 1.4))
+    return potted(rng, style, rng.uniform(0.28, 0.38), rng.uniform(0.14, 0.19), rng.uniform(0.8, 1.4))
 
 
-def _plant(rng: Rng, style: Style, pot_h: float, r: float, high: float) -> Shape:
-    from seg3r.rooms.mesh import blade
-
+def potted(rng: Rng, style: Style, pot_h: float, r: float, high: float) -> Shape:
     color = style.accent(rng)
     pot = plastic(color, rng, 0.2)
     soil = Material("carpet", (0.03, 0.02, 0.012), (0.06, 0.04, 0.025), seed=float(rng.random()))

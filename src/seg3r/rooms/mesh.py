@@ -187,7 +187,9 @@ def _grain(points: F64, half: F64, center: Vec) -> F64:
 
 
 def _signed_power(x: F64, exponent: float) -> F64:
-    return np.asarray(np.sign(x) * np.abs(x) ** exponent)
+    """Keeps the sign. What should be 0 is made 0: a small power would make it large."""
+    size = np.where(np.abs(x) < 1e-9, 0.0, np.abs(x))
+    return np.asarray(np.sign(x) * size**exponent)
 
 
 def _from_z(direction: F64) -> F64:

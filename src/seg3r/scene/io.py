@@ -49,7 +49,7 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
             if FORMAT not in metadata:
                 raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
             return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: damaged or not a map ({error})") from error
 
 

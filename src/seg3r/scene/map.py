@@ -75,6 +75,7 @@ class SceneMap:
             raise InputError(f"voxel_m must be positive, got {voxel_m}")
         self.voxel_m = voxel_m
         self.visible_m = visible_m
+        self._reach = int(visible_m / voxel_m)
         self.frames = 0
         """Views taken in."""
         self.last_frame = -1
@@ -352,10 +353,10 @@ class SceneMap:
 
     def _insert(self, view: View, segments: Segments) -> I32:
         """Points of the segments, and all other confident ones on the same lattice: the room behind the things."""
-        stride = segments.stride
+        stride, eye = segments.stride, view.camera.T_world_cam[:3, 3].numpy()
         rows = self._grid.insert(
             segments.points.numpy(), segments.colors.numpy(), segments.pixels.numpy().astype(np.int32),
-            segments.frame_index, self.frames,
+            segments.frame_index, self.frames, eye, self._reach,
         )
         cells, own = lattice_cells(segments, view.camera.size)
         covered = np.zeros(cells, np.uint8)
@@ -367,7 +368,8 @@ class SceneMap:
             rest_colors, rest_pixels,
         )
         self._grid.insert(
-            rest_points[:count], rest_colors[:count], rest_pixels[:count], segments.frame_index, self.frames
+            rest_points[:count], rest_colors[:count], rest_pixels[:count], segments.frame_index, self.frames, eye,
+            self._reach,
         )
         return rows
 
@@ -553,6 +555,9 @@ class SceneMap:
 
     @classmethod
     def _restore(cls, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> SceneMap:
+        for group in ("point.", "edge.", "instance."):
+            if len({len(values) for name, values in arrays.items() if name.startswith(group)}) > 1:
+                raise ValueError(f"{group}* of different lengths")
         scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
         scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
         scene._grid.T_map_world = arrays["T_map_world"]

@@ -64,15 +64,23 @@ class PointGrid:
                 self._slots = np.full(2 * self._slots.size, -1, np.int32)
             kernels.rehash(self._slots, self._blocks["key"], blocks)
 
-    def insert(self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int) -> I32:
-        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight."""
+    def insert(
+        self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int, eye: F64 | None = None, reach: int = 0
+    ) -> I32:
+        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight.
+
+        Args:
+            eye: from where they were seen (in world); with it, a point for whose voxel there is none counts for one at
+                most `reach` voxels before or behind it.
+        """
         rows = np.empty(len(points), np.int32)
+        eye_map = np.zeros(3) if eye is None else self.T_map_world[:3, :3] @ eye + self.T_map_world[:3, 3]
         done = 0
         while True:
             t, b = self.table, self._blocks
             done = kernels.insert(
-                done, points, colors, pixels, self.T_map_world, self.voxel_m, frame, stamp,
-                self._slots, b["key"], b["grid"], self._counts, t["position"], t["color"], t["origin"],
+                done, points, colors, pixels, self.T_map_world, eye_map, 0 if eye is None else reach, self.voxel_m,
+                frame, stamp, self._slots, b["key"], b["grid"], self._counts, t["position"], t["color"], t["origin"],
                 t["seen"], t["weight"], t["stamp"], self.first_edge["edge"], rows,
             )
             if done == len(points):

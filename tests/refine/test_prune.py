@@ -1,0 +1,72 @@
+"""What leaves the map for want of evidence."""
+
+from __future__ import annotations
+
+import torch
+
+from seg3r.reconstruct.sensor import Sensor
+from seg3r.refine.prune import Prune, Suppress, Unconfirmed
+from seg3r.scene import SceneMap
+from seg3r.types import Masks, Matches
+from tests.loops import assert_sound, segments_of
+from tests.refine.test_merge import mapped
+from tests.worlds import table_scene, walk
+
+VIEW = Sensor()(walk(table_scene(), 1, (60, 80))[0][0])
+
+
+def add(scene: SceneMap, spans: list[tuple[int, int]], ids: list[int]) -> None:
+    masks = torch.zeros(len(spans), 60, 80, dtype=torch.bool)
+    for mask, (c0, c1) in zip(masks, spans, strict=True):
+        mask[20:40, c0:c1] = True
+    segments = segments_of(VIEW, Masks(masks, torch.ones(len(spans))))
+    scene.add(VIEW, segments, Matches(torch.tensor(ids, dtype=torch.int64), torch.ones(len(ids))))
+
+
+def test_prune_drops_the_rare_and_the_small() -> None:
+    scene = SceneMap()
+    add(scene, [(5, 30), (32, 34), (40, 70)], [-1, -1, -1])
+    add(scene, [(5, 30), (32, 34)], [0, 1])
+    small = int(scene.sizes[1])
+    points = scene.points
+    assert Prune(2, small)(scene.copy()).ids.tolist() == [0, 1]
+    assert Prune(2, small + 1)(scene.copy()).ids.tolist() == [0]
+    assert Prune(3, 1)(scene.copy()).ids.tolist() == []
+    assert Prune(0, 0)(scene.copy()).ids.tolist() == [0, 1, 2]
+    pruned = Prune()(scene)
+    assert torch.equal(pruned.points, points)
+    assert_sound(pruned)
+
+
+def test_unconfirmed_goes_by_evidence_not_by_age() -> None:
+    scene = SceneMap()
+    add(scene, [(5, 30), (40, 70)], [-1, -1])
+    add(scene, [(5, 30)], [0])
+    for misses in range(2, 6):
+        assert Unconfirmed(misses=5)(scene).ids.tolist() == [0, 1]
+        add(scene, [], [])
+        assert scene.missed.tolist() == [misses - 1, misses]
+    assert scene.missed.tolist() == [4, 5]
+    assert Unconfirmed(misses=5)(scene).ids.tolist() == [0]
+    add(scene, [], [])
+    assert Unconfirmed(misses=5)(scene).ids.tolist() == [0], "seen twice: it stays, however long it is missed"
+
+
+def test_out_of_view_is_no_evidence() -> None:
+    scene = SceneMap()
+    add(scene, [(5, 30)], [-1])
+    away = Sensor()(table_scene().frame(1, table_scene().camera((0, -1.7, 1.5), (0, -5, 1), (60, 80)))[0])
+    nothing = segments_of(away, Masks(torch.zeros(0, 60, 80, dtype=torch.bool), torch.zeros(0)))
+    for _ in range(9):
+        scene.add(away, nothing, Matches(torch.zeros(0, dtype=torch.int64), torch.zeros(0)))
+    assert Unconfirmed()(scene).ids.tolist() == [0]
+
+
+def test_suppress_drops_doubles_and_what_lies_inside() -> None:
+    assert Suppress()(mapped((20, 50), (20, 50))).ids.tolist() == [0], "of equals the older stays"
+    assert Suppress()(mapped((30, 40), (20, 50))).ids.tolist() == [1], "the larger stays"
+    assert Suppress(contained=2.0)(mapped((30, 40), (20, 50))).ids.tolist() == [0, 1], "parts are wanted"
+    assert Suppress(contained=2.0)(mapped((20, 50), (20, 50), (20, 50))).ids.tolist() == [0]
+    assert Suppress()(mapped((20, 50), (40, 70))).ids.tolist() == [0, 1]
+    assert Suppress()(mapped((20, 50), (25, 45), (30, 40))).ids.tolist() == [0], "a nest"
+    assert len(Suppress()(SceneMap())) == 0

@@ -1,0 +1,86 @@
+"""Superpoints, where there are some."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from seg3r.refine.snap import Snap
+from seg3r.scene import SceneMap
+from tests.loops import assert_same_map, assert_sound
+from tests.refine.test_merge import mapped
+
+
+def left_right(scene: SceneMap, split: float) -> Snap:
+    """The map's own points as vertices; two superpoints, parted at a share of the width of instance 0."""
+    points, own = scene.points, scene.points_of(0)[0]
+    x = points[own, 0]
+    border = float(x.quantile(split))
+    inside = torch.zeros(len(points), dtype=torch.bool)
+    inside[own] = True
+    superpoints = torch.where(inside, torch.where(points[:, 0] <= border, 0, 1), 2)
+    return Snap(points, superpoints)
+
+
+def keep(scene: SceneMap, share_left: float, share_right: float, snap: Snap) -> tuple[set[int], set[int], set[int]]:
+    """Leave the instance these shares of its superpoints; returns the superpoints and what was left."""
+    points = scene.points_of(0)[0]
+    sp = snap.superpoints[points]
+    left, right = points[sp == 0], points[sp == 1]
+    rng = torch.Generator().manual_seed(0)
+    own = torch.cat([p[torch.randperm(len(p), generator=rng)[: round(s * len(p))]]
+                     for p, s in ((left, share_left), (right, share_right))]).sort().values
+    ones = torch.ones(len(own), dtype=torch.int32)
+    scene.set_points(0, own, ones, ones)
+    return set(left.tolist()), set(right.tolist()), set(own.tolist())
+
+
+@pytest.mark.parametrize("l", [0.0, 0.1, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize("r", [0.1, 0.4, 0.7])
+def test_half_joins_wholly_a_fifth_stays_less_goes(l: float, r: float) -> None:
+    scene = mapped((20, 50))
+    snap = left_right(scene, 0.5)
+    left, right, own = keep(scene, l, r, snap)
+    snapped = snap(scene)
+    expected = set()
+    for superpoint, share in ((left, l), (right, r)):
+        expected |= superpoint if share >= 0.5 else own & superpoint if share >= 0.2 else set()
+    assert set(snapped.points_of(0)[0].tolist()) == expected
+    assert_sound(snapped)
+    again = snapped.copy()
+    assert_same_map(snap(again), snapped)
+
+
+def test_out_of_reach_of_the_mesh_nothing_changes() -> None:
+    scene = mapped((20, 50))
+    before = scene.copy()
+    far = Snap(scene.points + 10, torch.zeros(scene.point_count, dtype=torch.int64))
+    assert_same_map(far(scene), before)
+    none = Snap(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64))
+    assert_same_map(none(scene), before)
+    assert SceneMap().point_count == far(SceneMap()).point_count
+
+
+def test_it_is_a_function() -> None:
+    """The same map in, the same map out; the mesh and its superpoints are only read."""
+    scene = mapped((20, 50), (30, 60))
+    snap = left_right(scene, 0.4)
+    vertices, superpoints = snap.vertices.clone(), snap.superpoints.clone()
+    one, two = snap(scene.copy()), snap(scene.copy())
+    assert_same_map(one, two)
+    assert torch.equal(snap.vertices, vertices)
+    assert torch.equal(snap.superpoints, superpoints)
+    assert np.array_equal(one.points, scene.points)
+
+
+def test_the_path_without_a_mesh_never_imports_it() -> None:
+    code = (
+        "import sys, seg3r; seg3r.opentrack3d(); "
+        "print([m for m in sys.modules if m in ('seg3r.refine.snap', 'seg3r.superpoints', 'seg3r.kernels.superpoints')])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stderr
