@@ -208,6 +208,17 @@ def test_clusters_part_at_a_step_in_depth() -> None:
     assert torch.equal(covered(cut(view_of(depth), whole), 0), block(0, 0, H, W))
 
 
+def test_a_single_pixel_joins_no_two_clusters() -> None:
+    """It borders on both, but has too few neighbours to be a core of either."""
+    large, small = block(10, 5, 30, 25), block(15, 28, 20, 34)
+    bridge = block(17, 26, 18, 27)
+    strict = dataclasses.replace(BARE, eps_m=0.2, neighbours=12, share=0.2)
+    kept = covered(strict(WALL, masks(large | bridge | small)), 0)
+    assert torch.equal(kept & ~bridge, large)
+    whole = covered(strict(WALL, masks(large | block(10, 25, 30, 28) | small)), 0)
+    assert bool(whole[16, 30]), "a bridge of full width does join them"
+
+
 def test_lone_pixels_are_no_cluster() -> None:
     lone = torch.zeros(H, W, dtype=torch.bool)
     lone[::6, ::6] = True

@@ -18,7 +18,7 @@ VIEW = Sensor()(walk(table_scene(), 1, (60, 80))[0][0])
 def add(scene: SceneMap, spans: list[tuple[int, int]], ids: list[int]) -> None:
     masks = torch.zeros(len(spans), 60, 80, dtype=torch.bool)
     for mask, (c0, c1) in zip(masks, spans, strict=True):
-        mask[20:40, c0:c1] = True
+        mask[36:56, c0:c1] = True
     segments = segments_of(VIEW, Masks(masks, torch.ones(len(spans))))
     scene.add(VIEW, segments, Matches(torch.tensor(ids, dtype=torch.int64), torch.ones(len(ids))))
 

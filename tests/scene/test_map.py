@@ -62,7 +62,7 @@ def test_every_step_leaves_a_sound_map() -> None:
 
 
 def test_points_are_those_of_the_image_one_for_each_voxel() -> None:
-    scene = SceneMap(0.05)
+    scene = SceneMap(0.05, 0.049)  # no tolerance along the ray
     add(scene, VIEW, seen(VIEW, *masks_of(IDS).masks))
     usable = VIEW.points[VIEW.confidence > 0].to(torch.float64)
     keys = torch.floor(transform(invert(VIEW.camera.T_world_cam), usable) / 0.05).to(torch.int64)

@@ -67,7 +67,9 @@ def test_rounding_carries_no_point_over_the_border_of_its_voxel() -> None:
     """Walls lie on borders: the stored float32 must stay in the voxel whose cell it is in, or saved maps come apart."""
     rng = np.random.default_rng(2)
     points = rng.uniform(-5, 5, (20_000, 3))
-    points[:, 2] = np.round(points[:, 2] / 0.02) * 0.02
+    for axis in range(3):
+        wall = points[axis::3]
+        wall[:, axis] = np.round(wall[:, axis] / 0.02) * 0.02
     grid = PointGrid(0.02)
     grid.T_map_world = np.array([[1, 0, 0, 1.1], [0, 1, 0, 2.2], [0, 0, 1, -0.7], [0, 0, 0, 1.0]])
     for stamp in range(4):
@@ -118,12 +120,34 @@ def test_new_voxels_are_counted_once_per_segment_and_only_off_the_map() -> None:
     assert grid.new_voxels(points, segment_ids, 3).tolist() == [1, 2, 0]
 
 
+def test_new_voxels_against_sets() -> None:
+    rng = np.random.default_rng(4)
+    grid = PointGrid(1.0)
+    points = rng.integers(-8, 8, (4000, 3)).astype(F32) + F32(0.5)
+    segment_ids = np.sort(rng.integers(0, 5, 4000))
+    expected = [len({tuple(p) for p in points[segment_ids == s].tolist()}) for s in range(6)]
+    assert grid.new_voxels(points, segment_ids, 6).tolist() == expected
+
+
+def test_within_reach_along_the_ray_a_point_counts_for_the_one_there() -> None:
+    """Noise in depth grows no second shell; what lies beside, or further off, is another point."""
+    grid, eye = PointGrid(1.0), np.array([0.5, 0.5, 0.5])
+    nothing = np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.int32)
+    grid.insert(np.array([[10.5, 0.5, 0.5]], F32), *nothing, 0, 0, eye, 2)
+    for place, row in [((10.5, 0.5, 0.5), 0), ((12.4, 0.5, 0.5), 0), ((8.6, 0.5, 0.5), 0), ((13.5, 0.5, 0.5), 1),
+                       ((10.5, 1.5, 0.5), 2), ((10.5, 0.5, 2.5), 3)]:
+        assert grid.insert(np.array([place], F32), *nothing, 1, 1, eye, 2).tolist() == [row], place
+    assert grid.table["position"][0].tolist() == [10.5, 0.5, 0.5], "it counts, but does not pull"
+    assert grid.table["seen"][0] == 2
+    assert grid.insert(np.array([[12.4, 0.5, 0.5]], F32), *nothing, 2, 2).tolist() == [4], "without an eye: none"
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), voxel=st.sampled_from([0.005, 0.02, 0.07]), wide=st.booleans())
 def test_visible_is_what_brute_force_says(seed: int, voxel: float, wide: bool) -> None:
     """Every point against a rugged depth map with holes, from any side, coordinates of either sign."""
     rng = np.random.default_rng(seed)
-    H, W = (30, 40) if not wide else (24, 330)
+    H, W = (30, 40) if not wide else (14, 970)  # the wide one is taken six pixels at a time
     f = rng.uniform(0.5, 1.2) * W
     K = torch.tensor([[f, 0, (W - 1) / 2], [0, f, (H - 1) / 2], [0, 0, 1]], dtype=torch.float64)
     eye, target = torch.from_numpy(rng.uniform(-3, 3, 3)), torch.from_numpy(rng.uniform(-1, 1, 3))

@@ -21,6 +21,8 @@ from seg3r.types import Frame
 
 REACH = 1.5
 """A vertex belongs to what owns the nearest map point within so many voxels (specification, D-12)."""
+MARGIN = 0.25
+"""An owned point decides although one that nobody owns is nearer by up to so many voxels."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,8 @@ def predict(
     """A map's instances on the vertices of the truth. Without labels every instance gets label 1."""
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
-    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share)
+    margin_m = MARGIN * scene.voxel_m
+    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
     return ScenePrediction.from_lists(lists, len(vertices), given, scores(scene).numpy().astype(np.float64))
 

@@ -51,14 +51,14 @@ def measure(
     for y in range(H):
         for x in range(W):
             out[y, x] = 0.0
-            yy = min(max(int(math.floor(y + slip[0, y, x] + 0.5)), 0), H - 1)
-            xx = min(max(int(math.floor(x + slip[1, y, x] + 0.5)), 0), W - 1)
+            yy = min(max(math.floor(y + slip[0, y, x] + 0.5), 0), H - 1)
+            xx = min(max(math.floor(x + slip[1, y, x] + 0.5), 0), W - 1)
             z = depth[yy, xx]
             if z <= 0 or shadow[y, x]:
                 continue
             c = cosine[yy, xx]
-            # A surface seen at 80 degrees returns nothing any more, at 65 nearly everything.
-            if chance[y, x] < (0.42 - c) / 0.27 or chance[y, x] < 0.0015:
+            # A surface seen at 85 degrees returns nothing any more, at 75 nearly everything.
+            if chance[y, x] < (0.26 - c) / 0.17 or chance[y, x] < 0.0008:
                 continue
             low, high = z, z
             for dy in range(-1, 2):
@@ -110,7 +110,7 @@ def confirm(
             continue
         u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + t[0]) / zc * fx + cx
         v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + t[1]) / zc * fy + cy
-        column, row = int(math.floor(u + 0.5)), int(math.floor(v + 0.5))
+        column, row = math.floor(u + 0.5), math.floor(v + 0.5)
         if column < 0 or row < 0 or column >= W or row >= H:
             continue
         if abs(depth[row, column] - zc) > tolerance_m or ids[row, column] != owner[i]:

@@ -106,12 +106,12 @@ def solid(kind: int, x: float, y: float, z: float, s: float, foot: float) -> tup
     if kind == PLASTER:
         g = 1 + 0.10 * mottling(x, y, z, 0.9, foot) + 0.14 * mottling(x, y, z, 0.05, foot)
         t = max(0.0, mottling(x + 3, y, z, 0.35, foot)) * 0.5
-    elif kind == WOOD or kind == PLANKS:
+    elif kind in (WOOD, PLANKS):
         if kind == PLANKS:
             row = math.floor(y / s)
-            shift = lattice(int(row), 3, 0) * 1.4
+            shift = lattice(row, 3, 0) * 1.4
             plank = math.floor((x + shift) / 1.4)
-            tint = lattice(int(row), int(plank), 1)
+            tint = lattice(row, plank, 1)
             across, along = wave(y / s) * s, wave((x + shift) / 1.4) * 1.4
             gap = max(1 - smooth_step(across, 0.0012, 0.0035), 1 - smooth_step(along, 0.0012, 0.0035))
             g = (0.82 + 0.36 * tint) * (1 - 0.55 * gap * resolved(0.012, foot))
@@ -139,14 +139,14 @@ def solid(kind: int, x: float, y: float, z: float, s: float, foot: float) -> tup
         t += 0.5 * smooth_step(wave((y + z) / s) * 2, 0.5 - edge, 0.5 + edge)
         g = 1 + 0.12 * mottling(x, y, z, 0.02, foot)
     elif kind == DOTS:
-        row = math.floor(y / s)
-        cx, cy = wave(x / s + 0.5 * (row % 2)), wave(y / s - 0.5)
+        up = (y + z) / s
+        cx, cy = wave(x / s + 0.5 * (math.floor(up) % 2)), wave(up - 0.5)
         edge = max(0.03, foot / s)
         t = 1 - smooth_step(math.sqrt(cx * cx + cy * cy), 0.27 - edge, 0.27 + edge)
         g = 1 + 0.08 * mottling(x, y, z, 0.04, foot)
     elif kind == TILES:
         gap = min(wave(x / s), wave(y / s), wave(z / s) + 0.5) * s
-        tint = lattice(int(math.floor(x / s + 0.5)), int(math.floor(y / s + 0.5)), 2)
+        tint = lattice(math.floor(x / s + 0.5), math.floor(y / s + 0.5), 2)
         g = 0.9 + 0.2 * tint + 0.09 * mottling(x, y, z, 0.12, foot)
         t = (1 - smooth_step(gap, 0.002, 0.005)) * resolved(0.02, foot)
     elif kind == BRICK:
@@ -154,7 +154,7 @@ def solid(kind: int, x: float, y: float, z: float, s: float, foot: float) -> tup
         shift = 0.5 * (row % 2)
         along = (x + y) / (3 * s) + shift
         gap = min(wave(along) * 3 * s, wave(z / s) * s)
-        tint = lattice(int(math.floor(along + 0.5)), int(row), 4)
+        tint = lattice(math.floor(along + 0.5), row, 4)
         g = 0.75 + 0.5 * tint + 0.2 * mottling(x, y, z, 0.03, foot)
         t = (1 - smooth_step(gap, 0.004, 0.009)) * resolved(0.03, foot)
     elif kind == CARDBOARD:
@@ -289,7 +289,7 @@ def graphic(kind: int, x: float, y: float, a: Vec, b: Vec, scale: float, contras
 def albedo(kind: int, x: float, y: float, z: float, row: F32, footprint: float) -> Vec:
     """Colour of a surface point, linear. `row`: as `texture.table` makes it."""
     a, b = (float(row[0]), float(row[1]), float(row[2])), (float(row[3]), float(row[4]), float(row[5]))
-    if (kind >= POSTER and kind <= KEYS) or kind == VIEW or kind == SHADE:
+    if (kind >= POSTER and kind <= KEYS) or kind in (VIEW, SHADE):
         return graphic(kind, x, y, a, b, row[6], row[7], row[9])
     shift = 13.7 * row[9]
     t, g = solid(kind, x + shift, y + 0.7 * shift, z, row[6], footprint)
@@ -314,7 +314,7 @@ def light_grid(vertices: F32, faces: I32, spacing_m: float) -> tuple[I32, I64]:
         longest = math.sqrt(max((ab * ab).sum(), (ac * ac).sum(), (bc * bc).sum()))
         nx, ny, nz = ab[1] * ac[2] - ab[2] * ac[1], ab[2] * ac[0] - ab[0] * ac[2], ab[0] * ac[1] - ab[1] * ac[0]
         side = math.sqrt(math.sqrt(nx * nx + ny * ny + nz * nz))
-        n = int(math.ceil(max(side, longest / 4) / spacing_m))
+        n = math.ceil(max(side, longest / 4) / spacing_m)
         count[f] = min(max(n, 1), 64)
         start[f + 1] = start[f] + (count[f] + 1) * (count[f] + 2) // 2
     return count, start

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from seg3r.errors import InputError
 
 STRUCTURAL = ("wall", "floor", "ceiling")
@@ -24,8 +22,8 @@ SPLITS = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 SPLIT_SEEDS = 1_000_000
 
 
-def split_seeds(split: Literal["train", "val", "test"], count: int, start: int = 0) -> list[int]:
-    """`count` seeds of a split from its `start`-th on. Splits are disjoint.
+def split_seeds(split: str, count: int, start: int = 0) -> list[int]:
+    """`count` seeds of a split (train, val or test) from its `start`-th on. Splits are disjoint.
 
     Raises:
         InputError: no such split, or more seeds than it has.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, Int32
 
 from seg3r.kernels import rooms as kernels
-from seg3r.rooms.render import Renderer
+from seg3r.rooms.render import renderer_of
 from seg3r.rooms.room import Room
 from seg3r.types import Camera
 
@@ -46,11 +46,9 @@ def sample_surface(room: Room, spacing_m: float) -> Samples:
     return Samples(points.astype(np.float32), face.astype(np.int32), u.astype(np.float32), v.astype(np.float32))
 
 
-def seen_by(
-    room: Room, samples: Samples, cameras: Sequence[Camera], renderer: Renderer | None = None
-) -> Bool[np.ndarray, "n"]:
+def seen_by(room: Room, samples: Samples, cameras: Sequence[Camera]) -> Bool[np.ndarray, "n"]:
     """Which points at least one camera sees: facing it, within 2.5 cm of the exact depth, on the instance it shows."""
-    renderer = renderer or Renderer(room)
+    renderer = renderer_of(room)
     normals = renderer.face_normals[samples.face]
     leaves = np.array([m.pattern == "leaf" for m in room.materials])
     two_sided = leaves[room.face_material[samples.face]]

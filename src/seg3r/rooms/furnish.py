@@ -13,7 +13,7 @@ from seg3r.rooms.shape import Shape, Style
 
 Recipe = Callable[["Decorator"], None]
 
-HEAVY = 0.6
+HEAVY = 0.5
 """Share of a room's things that may be furniture; the rest is small or flat."""
 
 
@@ -50,10 +50,6 @@ class Decorator:
         """A piece against a wall."""
         return self.counted(self.layout.against_wall(self.make(maker), walls, corner))
 
-    def floor(self, maker: Maker, corner: bool = False) -> int:
-        """A piece in a corner or somewhere along a wall."""
-        return self.wall(maker, None, corner)
-
     def on(self, maker: Maker, whom: int, turn: float | None = 0.0, spot: tuple[float, float] | None = None) -> int:
         """A thing on another."""
         if whom < 0 or self.left <= 0 or not self.layout.placed[whom].shape.surfaces:
@@ -86,7 +82,7 @@ class Decorator:
                     local = np.array([across * (high[0] + front + pulled), 0.0, 0.0])
                     yaw = -np.pi / 2 if across > 0 else np.pi / 2
                 c, s = np.cos(host.yaw), np.sin(host.yaw)
-                spot = host.position + (c * local[0] - s * local[1], s * local[0] + c * local[1], 0.0)
+                spot = host.position + np.array([c * local[0] - s * local[1], s * local[0] + c * local[1], 0.0])
                 at = self.layout.put(shape, spot, host.yaw + yaw + float(self.rng.normal(0, 0.08)))
                 if at >= 0:
                     self.counted(at)
@@ -131,19 +127,24 @@ class Decorator:
         return desk
 
 
+def bin_or_basket(rng: Rng, style: Style) -> Shape:
+    """A bin or a basket."""
+    return furniture.bin_(rng, style) if rng.random() < 0.6 else furniture.basket(rng, style)
+
+
 def living(d: Decorator) -> None:
     """A sofa, a low table on a rug, armchairs, a television opposite."""
     sofa = d.wall(furniture.sofa)
     if sofa >= 0:
         host = d.layout.placed[sofa]
-        if (low := d.make(furniture.coffee_table)) and d.counted(
-            d.layout.before(low, sofa, 0.46 + 0.36 + float(d.rng.uniform(0.15, 0.35)), 0.0, 0.0, 0.08)
-        ) >= 0:
+        low = d.make(furniture.coffee_table)
+        gap = float(d.rng.uniform(0.15, 0.35))
+        if d.counted(d.layout.before(low, sofa, 0.82 + gap, 0.0, 0.0, 0.08)) >= 0:
             here = d.layout.placed[-1].position
             if d.chance(0.75):
                 d.rug((here[0], here[1]), host.yaw)
             for side in (-1, 1):
-                if d.chance(0.5):
+                if d.chance(0.7):
                     seat = d.make(furniture.armchair)
                     d.counted(d.layout.before(seat, sofa, 0.95 + float(d.rng.uniform(0, 0.3)), side * 1.35,
                                               -side * np.pi / 2, 0.06))
@@ -154,7 +155,7 @@ def living(d: Decorator) -> None:
         for _ in range(int(d.rng.integers(1, 4))):
             d.on(things.cushion, sofa, float(d.rng.normal(0, 0.1)), (float(d.rng.uniform(-0.95, 0.95)), 0.9))
     _some(d, (furniture.bookshelf, furniture.cabinet, furniture.bookshelf), (0.8, 0.5, 0.3))
-    _corners(d, (furniture.floor_lamp, furniture.floor_plant), (0.75, 0.7))
+    _corners(d, (furniture.floor_lamp, furniture.floor_plant, bin_or_basket), (0.75, 0.7, 0.3))
 
 
 def bedroom(d: Decorator) -> None:
@@ -162,7 +163,7 @@ def bedroom(d: Decorator) -> None:
     bed = d.wall(furniture.bed)
     if bed >= 0:
         host = d.layout.placed[bed]
-        low, high = host.shape.bounds()
+        _, high = host.shape.bounds()
         design = int(d.rng.integers(2**31))
         for side in (-1, 1):
             if d.chance(0.8):
@@ -176,10 +177,10 @@ def bedroom(d: Decorator) -> None:
             d.rug((host.position[0] + s * 1.0, host.position[1] - c * 1.0), host.yaw)
         if d.chance(0.5):
             d.on(things.cushion, bed, float(d.rng.normal(0, 0.3)))
-    _some(d, (furniture.wardrobe, furniture.dresser, furniture.armchair), (0.9, 0.7, 0.35))
+    _some(d, (furniture.wardrobe, furniture.dresser, furniture.armchair), (0.85, 0.6, 0.45))
     if d.heavy_left and d.chance(0.45):
         d.desk_place()
-    _corners(d, (furniture.floor_plant, furniture.stool, furniture.bag), (0.4, 0.4, 0.4))
+    _corners(d, (furniture.stool, furniture.bag, bin_or_basket, furniture.floor_plant), (0.5, 0.5, 0.4, 0.3))
 
 
 def office(d: Decorator) -> None:
@@ -188,22 +189,23 @@ def office(d: Decorator) -> None:
         if d.chance(p):
             d.desk_place()
     _some(d, (furniture.bookshelf, furniture.cabinet, furniture.bookshelf), (0.9, 0.6, 0.4))
-    _corners(d, (things_bin, furniture.floor_plant, furniture.bag, furniture.floor_lamp), (0.9, 0.6, 0.5, 0.3))
+    _corners(d, (bin_or_basket, furniture.floor_plant, furniture.bag, furniture.floor_lamp), (0.9, 0.6, 0.5, 0.3))
 
 
 def dining(d: Decorator) -> None:
-    """A table with chairs in the middle, cabinets along the walls."""
+    """A table with chairs towards one end, cabinets along the walls."""
     x, y, _ = d.layout.size
-    table = d.counted(d.layout.in_open(d.make(furniture.table), (x / 2, y / 2), 0.25,
-                                       0.0 if x > y else np.pi / 2))
+    aside = float(d.rng.choice((-1, 1))) * 0.17
+    middle = (x * (0.5 + (aside if x > y else 0.0)), y * (0.5 + (0.0 if x > y else aside)))
+    table = d.counted(d.layout.in_open(d.make(furniture.table), middle, 0.15, np.pi / 2 if x > y else 0.0))
     d.chairs_at(table, furniture.chair, int(d.rng.integers(3, 7)))
     if d.chance(0.4):
-        d.rug((x / 2, y / 2), 0.0 if x > y else np.pi / 2)
+        d.rug(middle, np.pi / 2 if x > y else 0.0)
     for maker in (things.bowl, things.cup, things.bottle, things.cup, things.vase):
         if d.chance(0.6):
             d.on(maker, table, None)
     _some(d, (furniture.cabinet, furniture.dresser, furniture.bookshelf), (0.9, 0.6, 0.45))
-    _corners(d, (furniture.floor_plant, furniture.floor_lamp, furniture.stool), (0.6, 0.5, 0.4))
+    _corners(d, (furniture.floor_plant, furniture.stool, bin_or_basket, furniture.floor_lamp), (0.6, 0.5, 0.3, 0.4))
 
 
 def study(d: Decorator) -> None:
@@ -219,14 +221,11 @@ def study(d: Decorator) -> None:
     for maker in (things.ball, things.toy_car, things.box_, things.ball, things.toy_car):
         if d.chance(0.5):
             d.counted(d.layout.in_open(d.make(maker), None))
-    _corners(d, (furniture.bag, furniture.stool, things_bin, furniture.floor_plant), (0.5, 0.5, 0.5, 0.3))
+    _corners(d, (furniture.bag, furniture.stool, bin_or_basket, furniture.floor_plant), (0.5, 0.5, 0.5, 0.3))
 
 
-def things_bin(rng: Rng, style: Style) -> Shape:
-    """A bin or a basket."""
-    return furniture.bin_(rng, style) if rng.random() < 0.6 else furniture.basket(rng, style)
-
-
+BARE = 8
+"""Fewer things on the floor than this leave a room bare."""
 RECIPES: tuple[Recipe, ...] = (living, bedroom, office, dining, study)
 
 ON_TABLE: tuple[Maker, ...] = (things.cup, things.bowl, things.book, things.bottle, things.vase, things.small_plant)
@@ -240,13 +239,29 @@ ON_DESK: tuple[Maker, ...] = (things.cup, things.book, things.books, things.bott
 def _some(d: Decorator, makers: Sequence[Maker], chances: Sequence[float]) -> None:
     for maker, p in zip(makers, chances, strict=True):
         if d.heavy_left and d.chance(p):
-            d.floor(maker)
+            d.wall(maker)
 
 
 def _corners(d: Decorator, makers: Sequence[Maker], chances: Sequence[float]) -> None:
     for maker, p in zip(makers, chances, strict=True):
-        if d.heavy_left and d.chance(p) and d.floor(maker, corner=True) < 0:
-            d.floor(maker)
+        if d.left > 0.35 * d.total and d.chance(p) and d.wall(maker, corner=True) < 0:
+            d.wall(maker)
+
+
+def fill_walls(d: Decorator) -> None:
+    """Something for the emptiest walls of a room that is still bare."""
+    layout = d.layout
+    makers = (furniture.cabinet, furniture.bookshelf, furniture.dresser, furniture.armchair, furniture.floor_plant)
+    for k in d.rng.permutation(len(makers)):
+        standing = [p for p in layout.placed if p.relation == "floor" and p.shape.name != "rug"]
+        if len(standing) >= BARE or d.left < 0.45 * d.total:
+            return
+        taken = np.zeros(4)
+        for p in standing:
+            low, high = p.low(), p.high()
+            gaps = np.array([layout.size[1] - high[1], layout.size[0] - high[0], low[1], low[0]])
+            taken += np.where(gaps < 0.8, (high - low)[[0, 1, 0, 1]], 0) / [layout.wall_length(w) for w in range(4)]
+        d.wall(makers[int(k)], [int(np.argmin(taken))])
 
 
 def flat_things(d: Decorator) -> None:
@@ -266,7 +281,7 @@ def small_things(d: Decorator) -> None:
         hosts = [k for k in hosts if d.layout.placed[k].shape.name != "bed"]
     misses = 0
     while hosts and d.left > 0 and misses < 12:
-        weights = np.array([2.0 if d.layout.placed[k].shape.name == "bookshelf" else 1.0 for k in hosts])
+        weights = np.array([3.0 if d.layout.placed[k].shape.name == "bookshelf" else 1.0 for k in hosts])
         host = int(d.rng.choice(hosts, p=weights / weights.sum()))
         name = d.layout.placed[host].shape.name
         makers = {"bookshelf": ON_SHELF, "desk": ON_DESK, "table": ON_TABLE, "coffee table": ON_TABLE}.get(
@@ -276,5 +291,5 @@ def small_things(d: Decorator) -> None:
         misses += d.on(maker, host, facing) < 0
     for _ in range(3):
         if d.left > 0 and d.rng.random() < 0.4:
-            maker = (things.box_, things.ball, furniture.bag, things_bin)[int(d.rng.integers(4))]
-            d.floor(maker)
+            maker = (things.box_, things.ball, furniture.bag, bin_or_basket)[int(d.rng.integers(4))]
+            d.wall(maker)

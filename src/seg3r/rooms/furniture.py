@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from seg3r.rooms.mesh import Mesh, about, blade, box, lathe, pillow, plate, slab, tube
+from seg3r.rooms.mesh import Mesh, about, blade, box, lathe, pillow, slab, tube
 from seg3r.rooms.shape import Shape, Style, Surface, fabric, metal, paint, plastic
 from seg3r.rooms.texture import Material, darker
 
@@ -109,7 +109,7 @@ def _upholstered(rng: Rng, style: Style, name: str, width: float, seats: int) ->
     d, seat, high = rng.uniform(0.80, 0.92), rng.uniform(0.40, 0.46), rng.uniform(0.74, 0.90)
     arm_w, arm_h = rng.uniform(0.13, 0.20), rng.uniform(0.55, 0.64)
     foot = 0.09
-    leg = _wooden(rng, style, 0)[0]
+    leg = _wooden(rng, style, 0.0)[0]
     parts = [tube((sx * (width / 2 - 0.07), sy * (d / 2 - 0.07), 0), (sx * (width / 2 - 0.07), sy * (d / 2 - 0.07),
              foot + 0.02), 0.018, leg, 0.026) for sx in (-1, 1) for sy in (-1, 1)]
     inner = width - 2 * arm_w
@@ -267,7 +267,9 @@ def _chest(
     parts += _fronts(-w / 2 + 0.015, w / 2 - 0.015, foot + 0.015, h - 0.035, -d / 2 + 0.021, rows, columns, front,
                      metal(rng, bool(rng.random() < 0.5)), doors)
     free = Surface((-w / 2 + 0.02, -d / 2 + 0.03), (w / 2 - 0.02, d / 2 - 0.02), h)
-    return Shape(name, parts, color, material, (free,) if h < 1.5 else (), ("store in", "put on")[: 2 if h < 1.5 else 1])
+    if h > 1.5:
+        return Shape(name, parts, color, material, (), ("store in",))
+    return Shape(name, parts, color, material, (free,), ("store in", "put on"))
 
 
 def nightstand(rng: Rng, style: Style) -> Shape:
@@ -310,7 +312,7 @@ def bookshelf(rng: Rng, style: Style) -> Shape:
     parts = [slab((s * w / 2 - (t if s > 0 else 0), -d / 2, 0), (s * w / 2 + (0 if s > 0 else t), d / 2, h), body)
              for s in (-1, 1)]
     parts.append(slab((-w / 2 + t, d / 2 - 0.008, 0.05), (w / 2 - t, d / 2 - 0.002, h - t), back))
-    levels = int(round((h - 0.06) / 0.34))
+    levels = round((h - 0.06) / 0.34)
     step = (h - 0.06 - t) / levels
     surfaces = []
     for k in range(levels + 1):
@@ -386,7 +388,7 @@ def potted(rng: Rng, style: Style, pot_h: float, r: float, high: float) -> Shape
             "wood", (0.12, 0.08, 0.04), (0.07, 0.05, 0.03), seed=0.4)))
     for k in range(count):
         tint = green * rng.uniform(0.7, 1.3)
-        leaf = Material("leaf", (float(tint[0]), float(tint[1]), float(tint[2])), (0, 0, 0), gloss=0.06,
+        leaf = Material("leaf", (float(tint[0]), float(tint[1]), float(tint[2])), (0.0, 0.0, 0.0), gloss=0.06,
                         seed=float(rng.random()))
         heading = 2.399963 * k + rng.normal(0, 0.2)
         if stems:

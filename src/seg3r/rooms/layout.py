@@ -83,7 +83,7 @@ class Layout:
     def fits(self, boxes: F64, but: Sequence[int] = (), keep_free: bool = True, margin: float = CLEARANCE_M) -> bool:
         """Inside the room, clear of everything but `but` and of the space kept free."""
         low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
-        if (low < (0.0, 0.0, -SUNK_M)).any() or (high > np.array(self.size) + 1e-6).any():
+        if (low < (-1e-6, -1e-6, -SUNK_M)).any() or (high > np.array(self.size) + 1e-6).any():
             return False
         if keep_free and any(_overlap(boxes, zone[None], 0.0) for zone in self.kept_free):
             return False
@@ -170,7 +170,8 @@ class Layout:
             reach = self.wall_length(k) / 2 - (high[0] - low[0]) / 2 - 0.1
             if reach <= 0:
                 continue
-            spot = self.on_wall(k, float(self.rng.uniform(-reach, reach)), 0.001, float(self.rng.uniform(low_z, high_z)))
+            along, z = float(self.rng.uniform(-reach, reach)), float(self.rng.uniform(low_z, high_z))
+            spot = self.on_wall(k, along, 0.001, z)
             at = self.put(shape, spot, self.wall_yaw(k), -1, "wall", keep_free=False, margin=0.05)
             if at >= 0:
                 return at

@@ -17,7 +17,8 @@ from seg3r.rooms.texture import Material
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-Vec = Sequence[float]
+Number = float | int
+Vec = Sequence[Number] | npt.NDArray[np.float64]
 
 _CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
 _QUAD = np.array([[0, 1, 2], [0, 2, 3]])
@@ -58,7 +59,8 @@ def about(axis: int, angle: float) -> F64:
 def box(size: Vec, center: Vec, material: Material, bottom: float = 1.0) -> Mesh:
     """A box; `bottom` scales the lower face (tapered legs and bins). Grain runs along the longest side."""
     half = np.asarray(size, np.float64) / 2
-    vertices, normals, faces = [], [], []
+    vertices: list[F64] = []
+    normals, faces = [], []
     for axis in range(3):
         for sign in (-1.0, 1.0):
             i, j = ((axis + 1) % 3, (axis + 2) % 3) if sign > 0 else ((axis + 2) % 3, (axis + 1) % 3)
@@ -91,7 +93,7 @@ def plate(size: tuple[float, float], material: Material, stretch: tuple[float, f
 
 
 def lathe(
-    profile: Sequence[tuple[float, float]], material: Material, sides: int = 16, smooth: bool = False
+    profile: Sequence[tuple[Number, Number]], material: Material, sides: int = 16, smooth: bool = False
 ) -> Mesh:
     """(radius, z) turned about z, drawn so that the outside lies to the right of the way (upwards on the outside).
 

@@ -8,6 +8,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from seg3r.kernels import rooms as kernels
+from seg3r.rooms.room import NOISE_STREAM
 
 NEAR_M, FAR_M = 0.3, 6.0
 BASELINE_M = 0.04
@@ -22,8 +23,8 @@ def noisy_depth(
 ) -> Float32[Tensor, "H W"]:
     """Depth with errors and holes, metres, 0 = missing.
 
-    Axial error: sigma = 0.0012 + 0.0019 (z - 0.4)^2 + 0.0001 / sqrt(z) theta^2 / (pi/2 - theta)^2; lateral error:
-    0.8 pixels at 640 pixels width (C. Nguyen, S. Izadi, D. Lovell, 3DIMPVT 2012, eq. 2-5; theta between ray and normal).
+    Axial error: sigma = 0.0012 + 0.0019 (z - 0.4)^2 + 0.0001 / sqrt(z) theta^2 / (pi/2 - theta)^2, theta between ray
+    and normal; lateral error: 0.8 pixels at 640 pixels width (both: C. Nguyen, S. Izadi, D. Lovell, 3DIMPVT 2012).
     Holes at grazing angles, where something nearer hides the projector, and on edges; a few edge pixels fly between
     near and far; quantised in disparity; 0.3 to 6 m.
 
@@ -43,3 +44,10 @@ def noisy_depth(
     kernels.measure(z, np.ascontiguousarray(cosine.numpy()), shadow, normal, slip, chance, mix, QUANTUM, NEAR_M, FAR_M,
                     out)
     return torch.from_numpy(out)
+
+
+def frame_noise(
+    depth: Float32[Tensor, "H W"], cosine: Float32[Tensor, "H W"], focal: float, seed: int, index: int
+) -> Float32[Tensor, "H W"]:
+    """`noisy_depth` of one frame of a walk, the same whichever frames were asked for before."""
+    return noisy_depth(depth, cosine, focal, np.random.default_rng([seed, NOISE_STREAM, index]))

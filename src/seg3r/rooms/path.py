@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.ndimage import distance_transform_edt, gaussian_filter1d
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from seg3r.errors import InputError
@@ -33,6 +34,10 @@ STEP_M, TURN = 0.10, math.radians(6.8)
 ROUND_FRAMES = 60
 GAZE_M = 0.85
 """Height of what is looked at: below the camera."""
+EXPOSURE = 1 << 20
+"""A stream that no round of a walk uses."""
+STARTS = 8
+"""Beginnings tried."""
 FINE = 600
 """Samples of a round before it is timed."""
 
@@ -54,15 +59,11 @@ def camera_path(room: Room, frames: int, seed: int, size: tuple[int, int] = (240
     rng = np.random.default_rng([room.seed, PATH_STREAM, seed])
     fov = math.radians(rng.uniform(60, 70))
     height = float(rng.uniform(1.35, 1.58))
-    start, sense = float(rng.uniform(0, 2 * np.pi)), 1 if rng.random() < 0.5 else -1
-    eyes, targets = [], []
-    have, number = 0, 0
-    while have < frames:
-        eye, target = _round(room, seed, number, start, sense)
-        eyes.append(eye)
-        targets.append(target)
-        have += len(eye)
-        number += 1
+    start, sense, first = _start(room, seed, rng)
+    rounds = [first]
+    while sum(len(eye) for eye, _ in rounds) < frames:
+        rounds.append(_round(room, seed, len(rounds), start, sense))
+    eyes, targets = zip(*rounds, strict=True)
     eye, target = np.concatenate(eyes)[:frames], np.concatenate(targets)[:frames]
     t = np.arange(frames)
     tremor = np.stack([_tremor(rng, t) for _ in range(6)], 1)
@@ -70,6 +71,20 @@ def camera_path(room: Room, frames: int, seed: int, size: tuple[int, int] = (240
     focal = size[1] / 2 / math.tan(fov / 2)
     K = torch.tensor([[focal, 0, (size[1] - 1) / 2], [0, focal, (size[0] - 1) / 2], [0, 0, 1]], dtype=torch.float64)
     return [_camera(eye[k], target[k], 0.008 * tremor[k, 3:], K, size) for k in range(frames)]
+
+
+def between(a: Camera, b: Camera, share: float) -> Camera:
+    """A camera on the way from one to the next, `share` of it done; for small turns."""
+    T = (1 - share) * a.T_world_cam + share * b.T_world_cam
+    u, _, vt = torch.linalg.svd(T[:3, :3])
+    T[:3, :3] = u @ vt
+    return Camera(a.K, T, a.size)
+
+
+def exposure_drift(seed: int, index: int, stops: float) -> float:
+    """Factor on the light at a frame of a walk: automatic exposure that wanders by +-`stops` over some seconds."""
+    rng = np.random.default_rng([seed, PATH_STREAM, EXPOSURE])
+    return float(2.0 ** (stops * np.clip(_tremor(rng, np.array([index]))[0] / 1.5, -1, 1)))
 
 
 def _camera(eye: F64, target: F64, shake: F64, K: torch.Tensor, size: tuple[int, int]) -> Camera:
@@ -85,6 +100,17 @@ def _tremor(rng: np.random.Generator, t: npt.NDArray[np.int64]) -> F64:
     """Three slow waves, about -1..1."""
     period, phase = rng.uniform(9, 34, 3), rng.uniform(0, 2 * np.pi, 3)
     return np.asarray(np.sin(2 * np.pi * t[:, None] / period + phase).sum(1) / 2)
+
+
+def _start(room: Room, seed: int, rng: np.random.Generator) -> tuple[float, int, tuple[F64, F64]]:
+    """Where to begin (angle about the middle) and which way round, so that the first round is short; and that round."""
+    tried = []
+    for _ in range(STARTS):
+        start, sense = float(rng.uniform(0, 2 * np.pi)), 1 if rng.random() < 0.5 else -1
+        tried.append((start, sense, _round(room, seed, 0, start, sense)))
+        if len(tried[-1][2][0]) <= ROUND_FRAMES:
+            break
+    return min(tried, key=lambda t: len(t[2][0]))
 
 
 def _round(room: Room, seed: int, number: int, start: float, sense: int) -> tuple[F64, F64]:
@@ -127,11 +153,11 @@ def _walk(room: Room, corners: F64) -> F64:
         free = clear >= clear.max() - 1e-9
     cells = np.argwhere(free)
     flat = np.flatnonzero(free)
-    stops = [int(flat[np.argmin(np.linalg.norm((cells + 0.5) * CELL_M - c, axis=1) + 0.15 * price[free])])
+    stops = [int(flat[np.argmin(np.linalg.norm((cells + 0.5) * CELL_M - c, axis=1) + 0.12 * price[free])])
              for c in corners]
     _, before = dijkstra(graph, indices=stops, return_predecessors=True)
     route = [stops[0]]
-    for k, (a, b) in enumerate(zip(stops[:-1], stops[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(stops)):
         leg, at = [], b
         while at != a and at >= 0:
             leg.append(at)
@@ -156,13 +182,13 @@ def _walk(room: Room, corners: F64) -> F64:
 
 
 @lru_cache(maxsize=4)
-def _floor_plan(room: Room) -> tuple[F64, F64, coo_matrix]:
+def _floor_plan(room: Room) -> tuple[F64, F64, csr_matrix[np.float64]]:
     """Distance of each cell to what is tall, the price of walking there, and the graph of free cells."""
     nx, ny = (max(3, int(side / CELL_M)) for side in room.size[:2])
     tall, low = np.zeros((nx + 2, ny + 2), bool), np.zeros((nx + 2, ny + 2), bool)
     tall[[0, -1]] = tall[:, [0, -1]] = True
     for o in room.objects:
-        (x0, y0, z0), (x1, y1, z1) = o.box
+        (x0, y0, _), (x1, y1, z1) = o.box
         if o.relation in ("wall", "ceiling") or o.name == "rug":
             continue
         cells = (slice(int(x0 / CELL_M) + 1, math.ceil(x1 / CELL_M) + 1),
@@ -170,7 +196,7 @@ def _floor_plan(room: Room) -> tuple[F64, F64, coo_matrix]:
         (tall if z1 > TALL_M else low)[cells] = True
     clear = distance_transform_edt(~tall)[1:-1, 1:-1] * CELL_M
     over = distance_transform_edt(~low)[1:-1, 1:-1] * CELL_M if low.any() else np.full((nx, ny), 9.0)
-    price = 1 + 4 * np.clip(1 - over / 0.35, 0, 1) + 1.5 * np.clip(1 - (clear - CLEAR_M) / 0.4, 0, 1)
+    price = 1 + 8 * np.clip(1 - over / 0.35, 0, 1) + 1.5 * np.clip(1 - (clear - CLEAR_M) / 0.4, 0, 1)
     free = clear >= CLEAR_M
     number = np.arange(nx * ny).reshape(nx, ny)
     rows, columns, prices = [], [], []

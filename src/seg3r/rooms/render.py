@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
 from embreex.mesh_construction import TriangleMesh
 from embreex.rtcore_scene import EmbreeScene
-from jaxtyping import Float, Float32, Int32, UInt8, UInt16
+from jaxtyping import Float32, Int32, UInt8, UInt16
 from torch import Tensor
 
 from seg3r.kernels import shading
@@ -17,14 +19,14 @@ from seg3r.rooms import texture
 from seg3r.rooms.room import Room
 from seg3r.types import Camera
 
-LIGHT_SPACING_M = 0.08
+LIGHT_SPACING_M = 0.065
 """Between two points at which light is computed."""
 SKY_RAYS = 20
 """Ambient light: rays into the hemisphere of each point."""
 REACH_M = 1.4
 """Surroundings farther away do not darken."""
 LAMP_SAMPLES, WINDOW_SAMPLES = 6, 8
-EDGE_CONTRAST = 24
+EDGE_CONTRAST = 16
 """Difference between neighbouring pixels, of 255, from which both are sampled more finely."""
 EDGE_SHARE = 0.14
 """At most this share of the pixels is."""
@@ -60,13 +62,14 @@ class Renderer:
         self._kinds, self._table = texture.table(room.materials)
         self._curve = _tone_curve()
 
-    def render(self, camera: Camera, exposure: float = 1.0, smooth_edges: bool = True) -> Rendered:
-        """Everything at once.
+    def render(self, camera: Camera, exposure: float = 1.0, also: Sequence[Camera] = ()) -> Rendered:
+        """Everything at once. Pixels on edges are sampled three more times.
 
         Args:
             camera: in the room's world.
             exposure: factor on the light.
-            smooth_edges: sample pixels on edges three more times.
+            also: where else the camera was while the shutter was open: colour is the mean over all (motion blur),
+                depth and truth are those of `camera`.
         """
         H, W = camera.size
         hit = self._cast(camera)
@@ -80,9 +83,12 @@ class Renderer:
         instances = np.where(found, self.room.face_instance[safe], 0).astype(np.uint16)
         classes = np.where(found, self.room.face_class[safe], 0).astype(np.uint16)
         color = self._shaded(hit, _eye(camera), 1.0 / float(camera.K[0, 0]))
+        for other in also:
+            color = color + self._shaded(self._cast(other), _eye(other), 1.0 / float(other.K[0, 0]))
+        color = (color / np.float32(1 + len(also))).astype(np.float32)
         rgb = np.empty((H * W, 3), np.uint8)
         shading.tone(color, exposure, self._curve, rgb)
-        if smooth_edges:
+        if not also:
             self._smooth(rgb, color, face, camera, exposure)
         return Rendered(
             torch.from_numpy(rgb.reshape(H, W, 3)), torch.from_numpy(depth.reshape(H, W)),
@@ -142,12 +148,12 @@ class Renderer:
         histogram = np.bincount(steps.ravel(), minlength=256)[::-1].cumsum()[::-1]
         enough = int(np.argmax(histogram <= EDGE_SHARE * H * W))
         pixels = np.flatnonzero(steps.ravel() >= max(EDGE_CONTRAST, enough)).astype(np.int32)
-        total = np.minimum(color[pixels] * exposure, 1.2)
+        total = np.minimum(color[pixels] * np.float32(exposure), np.float32(1.2))
         for offset in ((-0.33, -0.27), (0.35, -0.20), (-0.1, 0.37)):
             finer = self._shaded(self._cast(camera, pixels, offset), _eye(camera), 1.0 / float(camera.K[0, 0]))
-            total += np.minimum(finer * exposure, 1.2)
+            total += np.minimum(finer * np.float32(exposure), np.float32(1.2))
         mean = np.empty((len(pixels), 3), np.uint8)
-        shading.tone(total / 4, 1.0, self._curve, mean)
+        shading.tone(total * np.float32(0.25), 1.0, self._curve, mean)
         rgb[pixels] = mean
 
     @cached_property
@@ -162,14 +168,13 @@ class Renderer:
             light[part] = self._light_at(points[part], facing[part])
         area = np.linalg.norm(np.cross(*(room.vertices[room.faces[:, k]] - room.vertices[room.faces[:, 0]]
                                          for k in (1, 2))), axis=1)
-        mean = np.array([light[a:b].mean() for a, b in zip(start[:-1], start[1:], strict=True)])
+        mean = np.array([light[a:b].mean() for a, b in pairwise(start)])
         structure = room.face_instance == 0
         level = float((mean * area)[structure].sum() / area[structure].sum())
         return (light * np.float32(0.62 / level)).astype(np.float32), count, start
 
     def _light_at(self, points: Float32[np.ndarray, "n 3"], facing: Float32[np.ndarray, "n 3"]) -> np.ndarray:
         """Ambient light as far as the surroundings let it in, the ceiling lamp and the windows, with their shadows."""
-        room = self.room
         open_sky = np.zeros(len(points), np.float32)
         local = _hemisphere(SKY_RAYS)
         turned = np.empty((len(points), 1, 3), np.float32)
@@ -178,7 +183,7 @@ class Renderer:
             shading.turn_to(facing, ray[None], turned)
             open_sky += self._scene.run(points, turned[:, 0], dists=reach, query="OCCLUDED") < 0
         ambient = np.array([1.0, 0.97, 0.93], np.float32)
-        light = (0.25 + open_sky / SKY_RAYS)[:, None] * ambient * np.float32(0.42)
+        light = ((0.25 + open_sky / SKY_RAYS)[:, None] * (0.42 * ambient)).astype(np.float32)
         for at, axis, color in self._lights():
             towards = at - points
             blocked = self._scene.run(points, towards, dists=np.full(len(points), 0.999, np.float32), query="OCCLUDED")
@@ -203,6 +208,12 @@ class Renderer:
                 at = pane[0] + pane[1] * along + np.array([0, 0, up * height * 0.5]) + pane[2] * 0.10
                 samples.append((at.astype(np.float32), pane[2].astype(np.float32), cool))
         return samples
+
+
+@lru_cache(maxsize=2)
+def renderer_of(room: Room) -> Renderer:
+    """The renderer of a room, made once: its light costs more than a few pictures."""
+    return Renderer(room)
 
 
 def _rays(

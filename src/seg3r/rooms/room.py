@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Float32, Int32
 
+from seg3r.errors import InputError
 from seg3r.rooms import furnish, things
 from seg3r.rooms.classes import CLASS_IDS
 from seg3r.rooms.layout import Layout, Placed, Relation
-from seg3r.rooms.mesh import F64, Mesh, about, slab
+from seg3r.rooms.mesh import F64, Mesh, Vec, about, slab
 from seg3r.rooms.shape import Style, draw_style
 from seg3r.rooms.texture import COLORS, Material, Pattern, darker, linear, shade_of
 
@@ -22,7 +24,7 @@ MIN_OBJECTS, MAX_OBJECTS = 8, 20
 OPENINGS = ("door", "window", "curtain")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ObjectInfo:
     """One instance."""
 
@@ -82,7 +84,13 @@ class Room:
 
 @lru_cache(maxsize=4)
 def build_room(seed: int) -> Room:
-    """The room of a seed. The same seed gives the same bytes."""
+    """The room of a seed. The same seed gives the same bytes.
+
+    Raises:
+        InputError: a negative seed.
+    """
+    if seed < 0:
+        raise InputError(f"seed {seed}: the seeds of rooms count from 0")
     for attempt in range(20):
         rng = np.random.default_rng([seed, LAYOUT_STREAM, attempt])
         style = draw_style(rng)
@@ -95,6 +103,7 @@ def build_room(seed: int) -> Room:
         recipe = furnish.RECIPES[int(rng.integers(len(furnish.RECIPES)))]
         decorator = furnish.Decorator(layout, style, rng, total)
         recipe(decorator)
+        furnish.fill_walls(decorator)
         furnish.flat_things(decorator)
         furnish.small_things(decorator)
         _curtains(layout, style, windows)
@@ -112,7 +121,8 @@ def _openings(layout: Layout, style: Style) -> list[int]:
     reach = layout.wall_length(door_wall) / 2 - 0.7
     along = float(rng.uniform(-reach, reach))
     layout.put(leaf, layout.on_wall(door_wall, along, 0.0, 0.0), layout.wall_yaw(door_wall), -1, "wall")
-    corners = np.array([layout.on_wall(door_wall, along + s * 0.55, off, z) for s, off, z in ((-1, 0, 0), (1, 0.9, 2.1))])
+    corners = np.array([layout.on_wall(door_wall, along - 0.55, 0.0, 0.0),
+                        layout.on_wall(door_wall, along + 0.55, 0.9, 2.1)])
     layout.kept_free.append(np.array([corners.min(0), corners.max(0)]))
     windows = []
     walls = [k for k in range(4) if k != door_wall]
@@ -124,8 +134,8 @@ def _openings(layout: Layout, style: Style) -> list[int]:
         at = layout.put(shape, layout.on_wall(int(k), along, 0.0, sill), layout.wall_yaw(int(k)), -1, "wall")
         if at >= 0:
             windows.append(at)
-            corners = np.array([layout.on_wall(int(k), along + s * half, off, z)
-                                for s, off, z in ((-1, 0, sill), (1, 0.35, sill + 1.0))])
+            corners = np.array([layout.on_wall(int(k), along - half, 0.0, sill),
+                                layout.on_wall(int(k), along + half, 0.35, sill + 1.0)])
             layout.kept_free.append(np.array([corners.min(0), corners.max(0)]))
     return windows
 
@@ -137,7 +147,7 @@ def _curtains(layout: Layout, style: Style, windows: list[int]) -> None:
         if rng.random() < 0.4:
             continue
         host = layout.placed[at]
-        low, high = host.shape.bounds()
+        _, high = host.shape.bounds()
         k = next(k for k in range(4) if abs(layout.wall_yaw(k) - host.yaw) < 1e-6)
         design = int(rng.integers(2**31))
         R = about(2, host.yaw)
@@ -199,7 +209,7 @@ def _triple(v: F64) -> tuple[float, float, float]:
 
 def _pane(window: Placed) -> F64:
     R = about(2, window.yaw)
-    low, high = window.shape.bounds()
+    _, high = window.shape.bounds()
     middle = window.position + R @ (0.0, -0.05, high[2] / 2)
     return np.stack((middle, R @ (high[0] * 0.85, 0.0, 0.0), R @ (0.0, -1.0, 0.0)))
 
@@ -232,7 +242,7 @@ def _shell(size: tuple[float, float, float], rng: np.random.Generator) -> list[t
     return parts
 
 
-def _quad(corners: tuple[tuple[float, float, float], ...], material: Material, across: bool = False) -> Mesh:
+def _quad(corners: Sequence[Vec], material: Material, across: bool = False) -> Mesh:
     points = np.array(corners, np.float64)
     normal = np.cross(points[1] - points[0], points[2] - points[0])
     normal /= np.linalg.norm(normal)
@@ -249,7 +259,8 @@ def _floor(rng: np.random.Generator) -> Material:
         return Material("planks", base, darker(base, 0.55), float(rng.uniform(0.09, 0.19)), 0.8, 0.12, seed)
     if pick < 0.75:
         color = ("grey", "beige", "blue", "green", "brown", "grey")[int(rng.integers(6))]
-        base = darker(shade_of(color, rng, 0.1), 0.9)
+        tint, grey = shade_of(color, rng, 0.1), linear((0.5, 0.5, 0.5))
+        base = (0.5 * (tint[0] + grey[0]), 0.5 * (tint[1] + grey[1]), 0.5 * (tint[2] + grey[2]))
         return Material("carpet", base, darker(base, 0.75), 1.0, 0.7, 0.0, seed)
     color = ("white", "grey", "beige", "brown")[int(rng.integers(4))]
     base = darker(shade_of(color, rng, 0.05), 0.8)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -13,10 +13,7 @@ Pattern = Literal[
     "plain", "plaster", "wood", "carpet", "weave", "stripes", "checks", "tiles", "planks", "poster", "rug", "clock",
     "leaf", "screen", "keys", "dots", "cardboard", "view", "shade", "paper", "brick",
 ]
-PATTERNS: tuple[Pattern, ...] = (
-    "plain", "plaster", "wood", "carpet", "weave", "stripes", "checks", "tiles", "planks", "poster", "rug", "clock",
-    "leaf", "screen", "keys", "dots", "cardboard", "view", "shade", "paper", "brick",
-)
+PATTERNS: tuple[Pattern, ...] = get_args(Pattern)
 """A pattern's number in the shader is its place here."""
 
 RGB = tuple[float, float, float]
@@ -48,7 +45,7 @@ class Material:
     """Own light."""
 
 
-def linear(color: Sequence[float]) -> RGB:
+def linear(color: Sequence[float] | npt.NDArray[np.float64]) -> RGB:
     """sRGB 0..1 to linear light (IEC 61966-2-1, with the power 2.2 for the curve)."""
     r, g, b = (float(c) ** 2.2 for c in color)
     return r, g, b

@@ -12,6 +12,8 @@ from seg3r.rooms.shape import Shape, Style, fabric, metal, paint, plastic
 from seg3r.rooms.texture import COLORS, Material, darker, linear, shade_of
 
 NAMES = tuple(COLORS)
+BLACK = (0.0, 0.0, 0.0)
+"""Of graphics, which bring their own colours."""
 
 
 def _any_color(rng: Rng) -> str:
@@ -26,7 +28,8 @@ def cup(rng: Rng, style: Style) -> Shape:
     h, r = rng.uniform(0.085, 0.115), rng.uniform(0.038, 0.046)
     color = _any_color(rng)
     body = plastic(color, rng, 0.4)
-    parts = [lathe(((0, 0), (r * 0.9, 0), (r, h * 0.2), (r, h), (r - 0.004, h), (r - 0.005, 0.01), (0, 0.008)), body, 20)]
+    profile = ((0, 0), (r * 0.9, 0), (r, h * 0.2), (r, h), (r - 0.004, h), (r - 0.005, 0.01), (0, 0.008))
+    parts = [lathe(profile, body, 20)]
     points = [(r - 0.003, 0, h * 0.25), (r + 0.026, 0, h * 0.35), (r + 0.026, 0, h * 0.68), (r - 0.003, 0, h * 0.78)]
     parts += [tube(points[k], points[k + 1], 0.006, body, sides=8) for k in range(3)]
     return Shape("cup", parts, color, "ceramic", attributes=("drink",))
@@ -75,7 +78,8 @@ def _book(w: float, d: float, h: float, rng: Rng, color: str) -> list[Mesh]:
     cover = plastic(color, rng, 0.08)
     pages = Material("paper", linear((0.92, 0.90, 0.83)), (0.5, 0.45, 0.4), 0.004, seed=float(rng.random()))
     t = 0.003
-    return [slab((-w / 2, -d / 2, 0), (w / 2, d / 2, t), cover), slab((-w / 2, -d / 2, h - t), (w / 2, d / 2, h), cover),
+    return [slab((-w / 2, -d / 2, 0), (w / 2, d / 2, t), cover),
+            slab((-w / 2, -d / 2, h - t), (w / 2, d / 2, h), cover),
             slab((-w / 2, d / 2 - t, t), (w / 2, d / 2, h - t), cover),
             slab((-w / 2 + 0.005, -d / 2 + 0.005, t), (w / 2 - 0.005, d / 2 - t, h - t), pages)]
 
@@ -85,7 +89,7 @@ def book(rng: Rng, style: Style) -> Shape:
     w, d, h = rng.uniform(0.20, 0.27), rng.uniform(0.14, 0.20), rng.uniform(0.018, 0.045)
     color = _any_color(rng)
     parts = _book(w, d, h, rng, color)
-    art = Material("poster", (0, 0, 0), (0, 0, 0), seed=float(rng.random()))
+    art = Material("poster", BLACK, BLACK, seed=float(rng.random()))
     front = plate((w * 0.7, d * 0.6), art, (1.0, 0.8)).turned(about(0, -np.pi / 2))
     parts.append(front.moved((0, 0, h + 0.0006)))
     return Shape("book", parts, color, "paper", attributes=("read",))
@@ -106,10 +110,10 @@ def books(rng: Rng, style: Style) -> Shape:
         one = _book(h, d, t, rng, palette[int(rng.integers(4))])
         for part in one:
             upright = part.turned(about(1, np.pi / 2)).turned(about(2, np.pi))
-            low = upright.vertices
-            parts.append(replace(upright, vertices=low + (x + t, depth / 2 - d / 2 - 0.001, h / 2)))
+            parts.append(upright.moved((x + t, depth / 2 - d / 2 - 0.001, h / 2)))
         spine = paint(palette[int(rng.integers(4))], rng)
-        parts.append(slab((x + 0.004, depth / 2 - d - 0.0025, h * 0.62), (x + t - 0.004, depth / 2 - d, h * 0.74), spine))
+        y = depth / 2 - d
+        parts.append(slab((x + 0.004, y - 0.0025, h * 0.62), (x + t - 0.004, y, h * 0.74), spine))
         x += t + 0.001
     return Shape("books", parts, "mixed", "paper", attributes=("read",))
 
@@ -122,7 +126,7 @@ def box_(rng: Rng, style: Style) -> Shape:
         a = darker(a, 0.62)
         card = Material("cardboard", a, (0.62, 0.50, 0.33), 0.0, 0.9, seed=0.0)
         body = box((w, d, h), (0, 0, h / 2), card)
-        body = replace(body, coords=body.vertices - (0, 0, 0))
+        body = replace(body, coords=body.vertices)
         return Shape("box", [body], "brown", "cardboard", attributes=("store in",))
     color = _any_color(rng)
     body_m, lid = paint(color, rng), fabric(color, rng, 0.5)
@@ -137,7 +141,8 @@ def monitor(rng: Rng, style: Style) -> Shape:
     h = w * 0.58
     frame = plastic("black" if rng.random() < 0.75 else "grey", rng)
     foot = rng.uniform(0.10, 0.15)
-    parts = [box((0.22, 0.17, 0.015), (0, 0.02, 0.0075), frame), tube((0, 0.03, 0.01), (0, 0.03, foot + h / 2), 0.02, frame),
+    parts = [box((0.22, 0.17, 0.015), (0, 0.02, 0.0075), frame),
+             tube((0, 0.03, 0.01), (0, 0.03, foot + h / 2), 0.02, frame),
              slab((-w / 2, -0.02, foot), (w / 2, 0.02, foot + h), frame)]
     parts.append(_screen(w - 0.03, h - 0.03, rng).moved((0, -0.021, foot + h / 2)))
     return Shape("monitor", parts, "black", "plastic", attributes=("look at", "work at"))
@@ -170,7 +175,7 @@ def laptop(rng: Rng, style: Style) -> Shape:
     color = ("grey", "black", "white")[int(rng.integers(3))]
     body = plastic(color, rng)
     keys = Material("keys", darker(body.a, 0.5), (0.02, 0.02, 0.022), seed=0.1)
-    flat = plate((w * 0.86, d * 0.5), keys, (1.6, 0.8)).turned(about(0, -np.pi / 2))
+    flat = plate((w * 0.86, d * 0.5), keys).turned(about(0, -np.pi / 2))
     lid = [slab((-w / 2, -0.004, 0), (w / 2, 0.004, d), body),
            _screen(w - 0.02, d - 0.025, rng).moved((0, -0.0045, d / 2))]
     parts = [slab((-w / 2, -d / 2, 0), (w / 2, d / 2, 0.018), body), flat.moved((0, 0.03, 0.0187))]
@@ -184,8 +189,7 @@ def keyboard(rng: Rng, style: Style) -> Shape:
     color = "black" if rng.random() < 0.6 else "white"
     body = plastic(color, rng)
     other = linear((0.05, 0.05, 0.055)) if color == "black" else linear((0.72, 0.72, 0.72))
-    keys = plate((w - 0.01, d - 0.01), Material("keys", body.a, other, seed=0.2), (2.0, 0.8)).turned(
-        about(0, -np.pi / 2))
+    keys = plate((w - 0.01, d - 0.01), Material("keys", body.a, other, seed=0.2)).turned(about(0, -np.pi / 2))
     return Shape("keyboard", [slab((-w / 2, -d / 2, 0), (w / 2, d / 2, 0.02), body), keys.moved((0, 0, 0.0206))],
                  color, "plastic", attributes=("type on",))
 
@@ -263,7 +267,7 @@ def picture(rng: Rng, style: Style) -> Shape:
     mat = Material("plain", linear((0.93, 0.92, 0.88)), linear((0.85, 0.84, 0.8)), seed=float(rng.random()))
     parts.append(plate((w - 2 * bar, h - 2 * bar), mat).moved((0, -t * 0.55, h / 2)))
     margin = 2 * bar + (0.04 if rng.random() < 0.6 else 0.0)
-    art = Material("poster", (0, 0, 0), (0, 0, 0), seed=float(rng.random()))
+    art = Material("poster", BLACK, BLACK, seed=float(rng.random()))
     parts.append(plate((w - margin, h - margin), art, _aspect(w, h)).moved((0, -t * 0.6, h / 2)))
     return Shape("picture", parts, color, "wood", attributes=("look at",))
 
@@ -276,7 +280,7 @@ def poster(rng: Rng, style: Style) -> Shape:
     """Paper on the wall, 2 mm thick."""
     w = rng.uniform(0.4, 0.62)
     h = w * rng.uniform(1.3, 1.5)
-    art = Material("poster", (0, 0, 0), (0, 0, 0), seed=float(rng.random()))
+    art = Material("poster", BLACK, BLACK, seed=float(rng.random()))
     edge = Material("plain", linear((0.93, 0.92, 0.9)), linear((0.9, 0.9, 0.88)))
     parts = [slab((-w / 2, -0.002, 0), (w / 2, 0, h), edge),
              plate((w - 0.03, h - 0.03), art, _aspect(w, h)).moved((0, -0.0024, h / 2))]
@@ -334,7 +338,7 @@ def window(rng: Rng, style: Style) -> Shape:
              slab((-w / 2 - 0.05, -0.14, -0.03), (w / 2 + 0.05, 0, 0.0), frame)]
     if rng.random() < 0.4:
         parts.append(slab((-w / 2 + e, -t, h * 0.62), (w / 2 - e, 0, h * 0.62 + 0.04), frame))
-    sky = Material("view", (1, 1, 1), (0, 0, 0), seed=float(rng.random()), glow=1.6)
+    sky = Material("view", BLACK, BLACK, seed=float(rng.random()), glow=1.6)
     parts.append(plate((w - 2 * e, h - 2 * e), sky).moved((0, -0.008, h / 2)))
     return Shape("window", parts, "white", "glass", attributes=("look out of",))
 

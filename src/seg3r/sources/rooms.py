@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt16
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.rooms import Rendered, Renderer, Room, build_room, camera_path, noisy_depth
-from seg3r.rooms.room import NOISE_STREAM
+from seg3r.rooms import Rendered, Room, build_room, camera_path, frame_noise, renderer_of
+from seg3r.rooms.path import between, exposure_drift
 from seg3r.sources.recording import check_stride
 from seg3r.types import Camera, Frame
 
 FPS = 10.0
+SMEAR = 5
+"""Further pictures that make one blurred."""
 
 
 class RoomsSource:
@@ -30,21 +30,31 @@ class RoomsSource:
         size: (H, W).
         depth: "noisy" as a sensor measures it, or "clean".
         every: stride.
+        shutter: share of the time to the next frame that the shutter is open: motion blur; 0 = none.
+        exposure_stops: how far the exposure wanders, in factors of two to both sides.
+
+    Raises:
+        InputError: a stride, a depth, a shutter or a size that is none.
     """
 
     kind = "room"
 
     def __init__(
         self, seed: int, frames: int = 60, size: tuple[int, int] = (240, 320),
-        depth: Literal["clean", "noisy"] | str = "noisy", every: int = 1,
+        depth: str = "noisy", every: int = 1, shutter: float = 0.0,
+        exposure_stops: float = 0.0,
     ) -> None:
         if depth not in ("clean", "noisy"):
             raise InputError(f"rooms:{seed}: depth is clean or noisy, not {depth!r}")
+        if not 0 <= shutter <= 1 or exposure_stops < 0:
+            raise InputError(f"rooms:{seed}: shutter {shutter} or exposure_stops {exposure_stops} is out of range")
         self.seed = seed
         self.name = f"rooms:{seed}"
         self.depth = depth
         self.every = check_stride(every)
         self.size = size
+        self.shutter = shutter
+        self.exposure_stops = exposure_stops
         self.skipped: Counter[str] = Counter()
         self.room: Room = build_room(seed)
         self._walk = camera_path(self.room, frames, seed, size)
@@ -76,8 +86,7 @@ class RoomsSource:
         rendered = self._rendered(index)
         camera, depth = self._walk[index], rendered.depth
         if self.depth == "noisy":
-            rng = np.random.default_rng([self.seed, NOISE_STREAM, index])
-            depth = noisy_depth(depth, rendered.cosine, float(camera.K[0, 0]), rng)
+            depth = frame_noise(depth, rendered.cosine, float(camera.K[0, 0]), self.seed, index)
         return Frame(index, index / FPS, rendered.rgb, depth, camera)
 
     def truth(self, frame_index: int) -> tuple[UInt16[Tensor, "H W"], dict[int, str]]:
@@ -109,13 +118,17 @@ class RoomsSource:
             "room": {"kind": self.room.kind, "size_m": self.room.size, "objects": len(self.room.objects)},
         }
 
-    @cached_property
-    def _renderer(self) -> Renderer:
-        return Renderer(self.room)
-
     def _rendered(self, index: int) -> Rendered:
         if not 0 <= index < len(self._walk):
             raise InputError(f"{self.name}: no frame {index}, the walk has {len(self._walk)}")
         if self._last is None or self._last[0] != index:
-            self._last = (index, self._renderer.render(self._walk[index]))
+            exposure = exposure_drift(self.seed, index, self.exposure_stops)
+            self._last = (index, renderer_of(self.room).render(self._walk[index], exposure, self._smear(index)))
         return self._last[1]
+
+    def _smear(self, index: int) -> list[Camera]:
+        """Where the camera goes while the shutter is open."""
+        if self.shutter == 0 or index + 1 == len(self._walk):
+            return []
+        here, there = self._walk[index], self._walk[index + 1]
+        return [between(here, there, self.shutter * k / SMEAR) for k in range(1, SMEAR + 1)]

@@ -1,0 +1,71 @@
+"""Fragments that the views see as one thing become one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from seg3r.refine.consistency import widened_masks
+from seg3r.scene import SceneMap
+from seg3r.types import Keyframe
+
+
+@dataclass(frozen=True)
+class Consensus:
+    """Merge two instances if, of the keyframes that show both, enough cover both with one mask (the view consensus of
+    MaskClustering, CVPR 2024).
+
+    IoU cannot tell that two halves are one thing: they share no point. A mask that holds both halves can.
+    """
+
+    least: float = 0.5
+    """Supporting share of the keyframes that observe both."""
+    observers: int = 3
+    """Fewer keyframes that observe both say nothing."""
+    contained: float = 0.7
+    """A mask covers an instance if it holds so much of what is visible of it."""
+    visible: float = 0.3
+    """A keyframe shows an instance if it sees so much of its points."""
+    passes: int = 3
+
+    def __call__(self, scene: SceneMap) -> SceneMap:
+        for _ in range(self.passes):
+            pairs = self._agreed(scene)
+            if not pairs:
+                break
+            gone: set[int] = set()
+            for _, a, b in pairs:
+                if a not in gone and b not in gone:
+                    scene.merge(min(a, b), max(a, b))
+                    gone.update((a, b))  # what has just changed is judged again in the next pass
+        return scene
+
+    def _agreed(self, scene: SceneMap) -> list[tuple[float, int, int]]:
+        """(-share, id, id) of the pairs that qualify, best first."""
+        ids = scene.ids.tolist()
+        observed = np.zeros((len(ids), len(ids)), np.int64)
+        supported = np.zeros((len(ids), len(ids)), np.int64)
+        points = [scene.points_of(i)[0] for i in ids]
+        for keyframe in scene.keyframes:
+            covered = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
+            masks = widened_masks(keyframe)
+            for k, own in enumerate(points):
+                pixels = scene.project(own, keyframe, scene.visible_m).numpy()
+                covered[k] = self._covering(pixels, masks, keyframe)
+            shown = covered.any(1)
+            observed += shown[:, None] & shown[None, :]
+            supported += covered.astype(np.int64) @ covered.T.astype(np.int64) > 0
+        share = supported / np.maximum(observed, 1)
+        good = np.triu((observed >= self.observers) & (share >= self.least), 1)
+        return sorted((-float(share[a, b]), ids[a], ids[b]) for a, b in np.argwhere(good).tolist())
+
+    def _covering(
+        self, pixels: npt.NDArray[np.int32], masks: npt.NDArray[np.bool_], keyframe: Keyframe
+    ) -> npt.NDArray[np.bool_]:
+        """Which masks of the keyframe cover an instance whose points project to `pixels` (-1: not seen)."""
+        seen = pixels[pixels >= 0]
+        if len(seen) == 0 or len(seen) < self.visible * len(pixels):
+            return np.zeros(len(keyframe.instance_ids), np.bool_)
+        return masks[:, seen].mean(1) >= self.contained

@@ -1,0 +1,176 @@
+"""Which way the arrows run, and what no room may hold: read from the source, so that a room need not be importable."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import seg3r
+
+HOUSE = Path(seg3r.__file__).parent
+FILES = sorted(HOUSE.rglob("*.py"))
+
+GROUND = {"errors", "types", "geometry", "kernels"}
+STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label"}
+HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights"}
+"""What a stage may stand on."""
+OUTLOOK = GROUND | {"scene", "superpoints", "score", "colors", "records", "render"}
+"""What may look at a finished map."""
+WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods"}
+
+MAY_IMPORT = {
+    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "types": {"errors"},
+    "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND,
+    "protocols": {"types", "scene"},
+    "lift": GROUND | {"scene"},
+    **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"},
+    "mapper": GROUND | {"protocols", "scene"},
+    "methods": HALL | STAGES | {"mapper"},
+    "train": WORKSHOP,
+    "evaluate": OUTLOOK | {"mapper"},
+    "export": OUTLOOK | {"report"}, "report": OUTLOOK, "viewer": OUTLOOK,
+    "cluster": WORKSHOP | OUTLOOK | {"evaluate", "export"},
+    "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "viewer", "train", "cluster"},
+}
+"""Room -> rooms it may import. One that is not listed stands on the ground and looks at the map, no more."""
+ANYTHING = {"cli", "__init__"}
+
+EXTRAS = {
+    "transformers", "peft", "accelerate", "viser", "rosbags", "mcap", "ray", "pycolmap", "rerun", "pytest", "hypothesis"
+}
+BANNED = {"torchvision", "timm", "open_clip", "open3d", "pickle", "cPickle", "dill", "shelve", "marshal"}
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def imported(node: ast.AST, package: tuple[str, ...] = ()) -> list[str]:
+    """Dotted names an import statement reaches for; `package` is where relative ones start."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = package[: len(package) - node.level + 1] if node.level else ()
+        module = ".".join((*base, *([node.module] if node.module else [])))
+        return [f"{module}.{alias.name}" for alias in node.names] if module == "seg3r" else [module]
+    if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+        called = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+        if called in ("import_module", "__import__") and node.args and isinstance(node.args[0], ast.Constant):
+            return [str(node.args[0].value)]
+    return []
+
+
+def uphill(room: str, module: ast.Module, package: tuple[str, ...]) -> list[str]:
+    """Rooms this module imports and may not."""
+    if room in ANYTHING:
+        return []
+    allowed = MAY_IMPORT.get(room, OUTLOOK | {"protocols"}) | {room}
+    reached = {n.split(".")[1] for node in ast.walk(module) for n in imported(node, package) if n.startswith("seg3r.")}
+    return sorted(reached - allowed)
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(HOUSE).parts[0].removesuffix(".py")
+
+
+def at_import_time(module: ast.Module) -> Iterator[ast.AST]:
+    """Nodes that run when the module is imported; not those for the type checker alone."""
+    waiting: list[ast.AST] = [module]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_no_arrow_runs_uphill(path: Path) -> None:
+    package = ("seg3r", *path.relative_to(HOUSE).parent.parts)
+    room = room_of(path)
+    found = uphill(room, tree(path), package)
+    assert not found, f"seg3r.{room} must not import {', '.join(found)} (MAY_IMPORT in {Path(__file__).name})"
+
+
+@pytest.mark.parametrize(
+    ("room", "code", "found"),
+    [
+        ("segment", "from seg3r.embed.patches import Patches", ["embed"]),
+        ("segment", "def f():\n    import seg3r.methods.opentrack3d", ["methods"]),
+        ("scene", "from ..refine import merge", ["refine"]),
+        ("scene", "from . import io", []),
+        ("kernels", "from seg3r import types", ["types"]),
+        ("evaluate", "from seg3r.api import frames", ["api"]),
+        ("export", "import seg3r.cli", ["cli"]),
+        ("methods", "from seg3r.evaluate import run", ["evaluate"]),
+        ("methods", "from seg3r.segment.geometric import GeometricSegmenter", []),
+        ("api", "import importlib\nimportlib.import_module('seg3r.cli')", ["cli"]),
+        ("a room not yet built", "from seg3r.lift import Lift\nfrom seg3r.scene import SceneMap", ["lift"]),
+    ],
+)
+def test_the_check_sees_an_uphill_arrow(room: str, code: str, found: list[str]) -> None:
+    assert uphill(room, ast.parse(code), ("seg3r", room)) == found
+
+
+def test_the_table_has_no_way_round() -> None:
+    assert all("cli" not in allowed for allowed in MAY_IMPORT.values())
+    assert [room for room, allowed in MAY_IMPORT.items() if "api" in allowed] == []
+    assert all(not MAY_IMPORT[stage] & (STAGES | {"mapper", "methods", "evaluate"}) for stage in STAGES)
+    assert {room for room, allowed in MAY_IMPORT.items() if "methods" in allowed} == {"train", "cluster", "api"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(HOUSE)))
+def test_what_no_room_may_hold(path: Path) -> None:
+    room, bad = room_of(path), []
+    for node in ast.walk(tree(path)):
+        roots = {name.split(".")[0] for name in imported(node)}
+        if roots & BANNED:
+            bad.append((node.lineno, f"imports {roots & BANNED}"))  # type: ignore[attr-defined]
+        if "numba" in roots and room != "kernels":
+            bad.append((node.lineno, "numba outside kernels"))  # type: ignore[attr-defined]
+        if isinstance(node, ast.Call):
+            called, given = ast.unparse(node.func), {k.arg: ast.unparse(k.value) for k in node.keywords}
+            if called in ("print", "eval", "exec", "exit", "quit", "breakpoint", "input"):
+                bad.append((node.lineno, f"calls {called}"))
+            unsafe = called == "torch.load" and given.get("weights_only") != "True"
+            if unsafe or given.get("allow_pickle", "False") != "False":
+                bad.append((node.lineno, f"{called} may read a pickle"))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("cuda"):
+            bad.append((node.lineno, "a cuda literal"))
+        if isinstance(node, ast.Global):
+            bad.append((node.lineno, "global state"))
+        if isinstance(node, ast.ExceptHandler) and node.type is None:
+            bad.append((node.lineno, "a bare except"))
+    for node in at_import_time(tree(path)):
+        late = {name.split(".")[0] for name in imported(node)} & EXTRAS
+        if late:
+            bad.append((node.lineno, f"{late} at import time: import an extra where it is constructed"))  # type: ignore
+    assert not bad
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, seg3r; seg3r.__all__; "
+        "print([m for m in ('torch', 'numpy', 'numba', 'scipy', 'jaxtyping', 'PIL') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_public_names_have_a_home() -> None:
+    assert sorted(seg3r.__all__) == sorted(seg3r._HOMES)
+    for home in set(seg3r._HOMES.values()):
+        assert (HOUSE / f"{home}.py").is_file() or (HOUSE / home / "__init__.py").is_file(), home
+    with pytest.raises(AttributeError, match="module 'seg3r' has no attribute 'nonsense'"):
+        seg3r.nonsense  # noqa: B018
+    assert seg3r.SceneMap is __import__("seg3r.scene", fromlist=["SceneMap"]).SceneMap

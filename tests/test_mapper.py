@@ -1,0 +1,226 @@
+"""The loop: what it promises whatever sits in its sockets."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from seg3r.geometry import invert, rigid, transform
+from seg3r.lift import Lift
+from seg3r.mapper import Mapper
+from seg3r.reconstruct.sensor import Sensor
+from seg3r.refine.chain import Chain
+from seg3r.scene import SceneMap
+from seg3r.types import Frame
+from tests.loops import (
+    Looks,
+    Sloppy,
+    Truth,
+    Walked,
+    assert_same_map,
+    assert_sound,
+    mapper_of,
+    masks_of,
+    moved,
+    run,
+    segments_of,
+)
+from tests.worlds import table_scene, walk
+
+WALKED = walk(table_scene(), 10, (60, 80))
+CLEAR = walk(table_scene(), 8, (120, 160))
+LOOKS = {2: (1, 0, 0), 3: (0, 1, 0), 4: (0, 1, 0.2), 5: (0, 0.3, 1)}
+
+
+def sloppy(walked: Walked = WALKED) -> Mapper:
+    return mapper_of(walked, Sloppy(walked), Looks(walked, LOOKS))
+
+
+def test_stream_is_batch() -> None:
+    frames = [frame for frame, _ in WALKED]
+    one, two = sloppy(), sloppy()
+    for frame in frames:
+        assert one.step(frame) is one.scene
+    sizes = [len(scene) for scene in two.run(iter(frames))]
+    assert len(sizes) == len(frames)
+    assert_same_map(one.scene, two.scene)
+    assert_same_map(one.result(), two.result())
+
+
+def test_run_is_lazy() -> None:
+    def frames() -> object:
+        yield WALKED[0][0]
+        raise AssertionError("asked for a frame too early")
+
+    stream = sloppy().run(frames())  # type: ignore[arg-type]
+    assert next(stream).frames == 1
+
+
+@pytest.mark.parametrize("t", [1, 4, 7])
+def test_the_map_after_a_frame_knows_nothing_of_later_ones(t: int) -> None:
+    other_future = [*WALKED[:t], *reversed(WALKED[t:])]
+    one, two = sloppy(), sloppy(other_future)
+    run(one, WALKED[:t])
+    maps = [scene.copy() for scene in two.run(frame for frame, _ in other_future)]
+    assert_same_map(one.scene, maps[t - 1])
+    assert_same_map(one.result(), mapper_of(WALKED, scene=maps[t - 1]).result())
+
+
+def test_a_result_does_not_touch_the_living_map() -> None:
+    asked, quiet = sloppy(), sloppy()
+    for frame, _ in WALKED:
+        asked.step(frame)
+        before = asked.scene.copy()
+        refined = asked.result()
+        assert refined is not asked.scene
+        assert_same_map(asked.scene, before)
+        assert_same_map(asked.result(), refined)
+    assert_same_map(asked.scene, run(quiet, WALKED))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_masks_within_a_frame_changes_nothing(seed: int) -> None:
+    embed = Looks(CLEAR, LOOKS)
+    told = run(mapper_of(CLEAR, embed=embed), CLEAR)
+    assert_same_map(told, run(mapper_of(CLEAR, Truth(CLEAR, seed), embed), CLEAR))
+
+
+def motion(seed: int) -> torch.Tensor:
+    rng = torch.Generator().manual_seed(seed)
+    R = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64, generator=rng))[0]
+    return rigid(R * torch.linalg.det(R).sign(), 10 * torch.rand(3, dtype=torch.float64, generator=rng) - 5)
+
+
+@pytest.mark.parametrize(("seed", "visible_m", "changed"), [(0, 0.049, 0.003), (1, 0.049, 0.003), (2, 0.1, 0.03)])
+def test_a_rigid_motion_of_the_world_moves_the_map_and_no_more(seed: int, visible_m: float, changed: float) -> None:
+    """Coordinates are float32 on the way into the map, so that a few points in a thousand change voxels; with a voxel
+    or two of tolerance along the ray (the third case) each of these takes others with it."""
+    walked, T = CLEAR[1:], motion(seed)  # the first camera looks along an axis: faces would lie on voxel borders
+    here, there = (mapper_of(w, scene=SceneMap(0.05, visible_m)) for w in (walked, moved(walked, T)))
+    run(here, walked)
+    run(there, moved(walked, T))
+    for one, other in ((here.scene, there.scene), (here.result(), there.result())):
+        assert one.ids.tolist() == other.ids.tolist()
+        assert one.observations.tolist() == other.observations.tolist()
+        assert one.missed.tolist() == other.missed.tolist()
+        assert one.next_id == other.next_id
+        assert abs(one.point_count - other.point_count) <= changed * one.point_count
+        assert bool(((one.sizes - other.sizes).abs() <= 2 + changed * one.sizes).all())
+        assert [k.frame_index for k in one.keyframes] == [k.frame_index for k in other.keyframes]
+        assert np.allclose(T.numpy() @ one.T_world_map, other.T_world_map)
+        back = transform(invert(T), other.points.to(torch.float64))
+        off = torch.cdist(back, one.points.to(torch.float64)).min(1).values
+        assert float(off.quantile(1 - 2 * changed)) < 2e-5
+        assert float(off.max()) < 2 * one.voxel_m
+
+
+def true_voxels(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:
+    """Per truth id: the points of the map whose voxel any of its pixels fell into."""
+    found: dict[int, set[int]] = {}
+    for frame, ids in walked:
+        view = Sensor()(frame)
+        for i in ids.unique().tolist():
+            own = view.points[(ids == i) & (view.confidence > 0)]
+            found.setdefault(i, set()).update(scene._grid.locate(own.numpy()).tolist())
+    found.pop(0)
+    return found
+
+
+def test_perfect_masks_give_a_perfect_map() -> None:
+    """Acceptance test 1: purity and completeness are 1, point for point."""
+    mapper = mapper_of(CLEAR, lift=segments_of, scene=SceneMap(0.03, 0.029))
+    scene = run(mapper, CLEAR)
+    truth = true_voxels(CLEAR, scene)
+    assert len(scene) == len(truth) == 4
+    mapped = [set(scene.points_of(i)[0].tolist()) for i in scene.ids.tolist()]
+    for own in truth.values():
+        best = max(mapped, key=lambda points: len(points & own))
+        assert best == own
+
+
+def test_perfect_masks_through_every_stage_give_the_boxes() -> None:
+    """With erosion, gates, consistency and merging, at the voxels of the default: nothing beyond the boxes."""
+    mapper = mapper_of(CLEAR)
+    run(mapper, CLEAR)
+    result, world = mapper.result(), table_scene()
+    assert_sound(result)
+    assert len(result) == 4
+    found = set()
+    for i, box in zip(result.ids.tolist(), result.boxes.numpy(), strict=True):
+        middle = (box[:3] + box[3:]) / 2
+        thing = 1 + int(np.abs((world.low + world.high)[1:] / 2 - middle).sum(1).argmin())
+        low, high = world.low[thing], world.high[thing]
+        points = result.points[result.points_of(i)[0]].numpy()
+        assert ((points >= low - 0.02) & (points <= high + 0.02)).all(1).mean() > 0.99
+        assert (box[:3] >= low - 0.04).all()
+        assert (box[3:] <= high + 0.04).all()
+        assert np.abs(box[3:5] - high[:2]).max() < 0.05, "and reaches to its borders"
+        found.add(thing)
+    assert found == {1, 2, 3, 4}
+
+
+def test_a_frame_without_masks() -> None:
+    blank = [(frame, torch.zeros_like(ids) if i in (0, 3) else ids) for i, (frame, ids) in enumerate(CLEAR)]
+    mapper = mapper_of(blank, embed=Looks(blank, LOOKS))
+    counts = [len(mapper.step(frame)) for frame, _ in blank]
+    assert counts[0] == 0
+    assert mapper.scene.point_count > 0
+    assert_sound(mapper.scene)
+    assert len(mapper.result()) == 4
+    nothing = mapper_of([(f, torch.zeros_like(i)) for f, i in CLEAR])
+    run(nothing, CLEAR)
+    assert len(nothing.result()) == 0
+
+
+def test_one_frame() -> None:
+    mapper = mapper_of(CLEAR, refine=Chain(()))
+    mapper.step(CLEAR[0][0])
+    result = mapper.result()
+    assert_sound(result)
+    assert len(result) == len(masks_of(CLEAR[0][1]))
+    assert set(result.hits.tolist()) == {1}
+    assert len(mapper_of(CLEAR).result()) == 0, "no frame at all"
+
+
+def test_a_map_can_be_continued_by_another_mapper() -> None:
+    through = run(sloppy(), WALKED)
+    first = sloppy()
+    run(first, WALKED[:5])
+    second = mapper_of(WALKED, Sloppy(WALKED), Looks(WALKED, LOOKS), scene=first.scene)
+    assert_same_map(through, run(second, WALKED[5:]))
+
+
+def test_every_stage_is_timed() -> None:
+    mapper = mapper_of(WALKED)
+    run(mapper, WALKED[:3])
+    mapper.result()
+    counts = {name: len(seconds) for name, seconds in mapper.seconds.items()}
+    assert counts.pop("refine") == 1
+    assert set(counts.values()) == {3}
+    assert min(min(seconds) for seconds in mapper.seconds.values()) >= 0
+
+
+def test_noisy_depth_still_gives_four_things() -> None:
+    """sigma = 1 % of z^2, and a fifth of the masks lost."""
+    rng = np.random.default_rng(0)
+    noisy: list[tuple[Frame, torch.Tensor]] = []
+    for frame, ids in CLEAR:
+        assert frame.depth is not None
+        z = frame.depth.numpy()
+        depth = torch.from_numpy(np.where(z > 0, z + rng.normal(0, 0.01, z.shape) * z**2 / 2, 0).astype(np.float32))
+        lost = ids.clone()
+        if rng.random() < 0.6:
+            lost[lost == rng.integers(2, 6)] = 0
+        noisy.append((dataclasses.replace(frame, depth=depth), lost))
+    mapper = mapper_of(noisy, lift=Lift(edge_jump=0.2))
+    run(mapper, noisy)
+    assert_sound(mapper.scene)
+    result = mapper.result()
+    assert len(result) == 4
+    middles = (result.boxes[:, :3] + result.boxes[:, 3:]) / 2
+    world = table_scene()
+    things = torch.from_numpy((world.low + world.high)[1:] / 2).to(torch.float32)
+    assert sorted(torch.cdist(middles, things).argmin(1).tolist()) == [0, 1, 2, 3]
