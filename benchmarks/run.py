@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hall import THINGS, Hall
 
+from hall import THINGS, Hall
 from seg3r.evaluate.benchmarks import SCANNET20
 from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.methods.opentrack3d import opentrack3d

@@ -180,6 +180,10 @@ def assert_sound(scene: SceneMap) -> None:
         assert torch.equal(points, owners[mine, 1])
         assert torch.equal(hits, scene.hits[mine])
         assert torch.equal(views, scene.views[mine])
+        others, shared = scene.shared_with(i)
+        inside = owners[torch.isin(owners[:, 1], points) & ~mine, 0]
+        assert others.tolist() == scene.ids[inside.unique()].tolist()
+        assert shared.tolist() == inside.unique(return_counts=True)[1].tolist()
     assert bool((scene.seen >= 1).all())
     claimed = torch.cat([k.instance_ids for k in scene.keyframes]) if scene.keyframes else torch.zeros(0)
     assert set(claimed.tolist()) <= {-1, *scene.ids.tolist()}, "a keyframe names an instance that is not there"

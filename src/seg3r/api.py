@@ -22,9 +22,9 @@ from seg3r.mapper import Mapper
 from seg3r.methods import opentrack3d as opentrack3d_method
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.protocols import Associator, Embedder, Segmenter
+from seg3r.rooms import CLASSES, STRUCTURAL, labelled_cloud, split_seeds
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import IdMap, Saved, folder_reader
-from seg3r.rooms import CLASSES, STRUCTURAL, labelled_cloud, split_seeds
 from seg3r.sources import Recording, open_source
 from seg3r.sources.rooms import RoomsSource
 

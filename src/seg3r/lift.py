@@ -24,19 +24,20 @@ class Lift:
     near_m: float = 0.1
     far_m: float = 5.0
     """Range of trusted depth (ScanNet-class sensors)."""
-    erode_px: float = 2.0
-    """At 640 columns; scaled with the width of the image."""
-    edge_jump: float = 0.05
+    erode_px: float = 0.0
+    """At 640 columns; scaled with the width of the image. The specification erodes by 2: that costs thin things more
+    than it gains, once points on depth edges are dropped and views vote."""
+    edge_jump: float = 0.10
     """A pixel with a 3x3 neighbour off by more than this share of its depth lies on a depth edge and is dropped."""
-    mads: float = 3.0
+    mads: float = 8.0
     """Keep |D - median| within so many (normal-consistent) median absolute deviations ..."""
-    least_m: float = 0.10
-    """... or within this, if larger."""
+    least_m: float = 0.25
+    """... or within this, if larger: only what leaked far away goes, not the back of an elongated thing."""
     eps_m: float = 0.05
     """Clusters: neighbours are closer than this (or than three pixels at that range, where those are sparser)."""
-    neighbours: int = 4
+    neighbours: int = 2
     """Of the 24 lattice neighbours, so many within eps make a core point."""
-    share: float = 0.2
+    share: float = 0.05
     """Keep clusters of at least this share of the largest."""
     min_pixels: int = 50
     """Drop segments with fewer pixels of depth."""

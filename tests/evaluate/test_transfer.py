@@ -16,11 +16,19 @@ def lists(*args: object, **kwargs: object) -> list[list[int]]:
 POINTS = np.array([[0.0, 0, 0], [1, 0, 0], [2, 0, 0]])
 
 
-def test_a_vertex_takes_all_owners_of_its_nearest_owned_point() -> None:
+def test_a_vertex_takes_all_owners_of_its_nearest_point() -> None:
     owners = np.array([[0, 0], [1, 0], [1, 2]])  # point 1 has no owner
     vertices = np.array([[0.1, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [2.5, 0, 0], [5, 0, 0]])
-    assert lists(POINTS, owners, vertices, 1.0, 3) == [[0, 1], [0, 1, 2, 3], []]
+    assert lists(POINTS, owners, vertices, 1.0, 3) == [[0], [0, 3], []]
+    assert lists(POINTS, owners, vertices, 0.4, 3) == [[0], [0], []]
     assert lists(POINTS, owners, vertices, 0.5, 3) == [[0], [0, 3], []]  # 0.5 itself is near enough
+
+
+def test_an_owned_point_hardly_further_than_an_unowned_one_decides() -> None:
+    owners = np.array([[0, 0], [1, 0], [1, 2]])
+    vertices = np.array([[0.1, 0, 0], [0.9, 0, 0], [1.1, 0, 0], [2.5, 0, 0], [5, 0, 0]])
+    assert lists(POINTS, owners, vertices, 1.0, 3, margin_m=0.7) == [[0], [0, 3], []]
+    assert lists(POINTS, owners, vertices, 1.0, 3, margin_m=0.81) == [[0, 1], [0, 1, 2, 3], []]
 
 
 def test_share_leaves_each_point_one_owner() -> None:
@@ -50,19 +58,24 @@ def test_bad_input() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 40), st.floats(0.05, 1.0), st.booleans())
-def test_against_the_definition(seed: int, n: int, v: int, max_dist: float, single: bool) -> None:
+@given(
+    st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 40), st.floats(0.05, 1.0), st.booleans(),
+    st.floats(0.0, 0.5),
+)
+def test_against_the_definition(seed: int, n: int, v: int, max_dist: float, single: bool, margin: float) -> None:
     rng = np.random.default_rng(seed)
     points, vertices = rng.random((n, 3)), rng.random((v, 3))
     owners = np.argwhere(rng.random((4, n)) < 0.3)
     share = rng.permutation(len(owners)).astype(np.float64)
-    got = lists(points, owners, vertices, max_dist, 4, share if single else None)
+    got = lists(points, owners, vertices, max_dist, 4, share if single else None, margin)
 
     want: list[list[int]] = [[] for _ in range(4)]
     owned = np.unique(owners[:, 1])
     for i, vertex in enumerate(vertices):
         distance = np.linalg.norm(points[owned] - vertex, axis=1)
-        if len(owned) and distance.min() <= max_dist:
+        rival = np.linalg.norm(np.delete(points, owned, axis=0) - vertex, axis=1).min(initial=np.inf)
+        rival = rival if rival <= max_dist else np.inf
+        if len(owned) and distance.min() <= min(max_dist, rival + margin):
             mine = np.flatnonzero(owners[:, 1] == owned[distance.argmin()])
             for e in [mine[share[mine].argmax()]] if single else mine:
                 want[owners[e, 0]].append(i)

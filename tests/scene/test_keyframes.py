@@ -55,6 +55,8 @@ def test_walking_on_hits_the_cap_and_widens_the_spacing() -> None:
     assert frames == sorted(frames)
     assert frames[0] == 0
     assert max(np.diff(frames)) <= 6, "the end and the beginning are covered alike"
+    assert 0.06 * np.diff(frames).min() >= kept._spacing * room.NEAR_M - 1e-9, "no two closer than the spacing"
+    assert np.array_equal(kept._places[:, 0], [float(k.camera.T_world_cam[0, 3]) for k in kept])
     before = len(kept)
     for i in range(3 * room.CAP):
         offer(kept, turned(0.06 * i, 0, i))

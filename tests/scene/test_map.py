@@ -112,6 +112,12 @@ def test_missed_counts_full_views_without_a_match() -> None:
     away = dataclasses.replace(VIEW.frame, camera=table_scene().camera((0, -1.7, 1.5), (0, -5, 1), SIZE))
     add(scene, Sensor()(away), seen(VIEW))
     assert scene.missed.tolist() == [2], "out of view is not missed"
+    for hidden, expected in ((45, 2), (35, 3)):  # three quarters of it out of sight, then one
+        depth = VIEW.depth.clone()
+        depth[:, :hidden] = 0
+        partly = Sensor()(dataclasses.replace(VIEW.frame, depth=depth))
+        add(scene, partly, seen(partly))
+        assert scene.missed.tolist() == [expected]
     add(scene, VIEW, seen(VIEW, mask), [thing])
     assert scene.missed.tolist() == [0]
 
@@ -272,6 +278,15 @@ def test_drop_keeps_the_points() -> None:
     assert all(torch.equal(scene.points_of(i)[0], p) for i, p in kept.items())
     with pytest.raises(InputError, match=f"the map holds no instance {gone}"):
         scene.drop([gone])
+
+
+def test_what_comes_and_goes_leaves_no_memory_behind() -> None:
+    scene, segments = SceneMap(), seen(VIEW, block(VIEW, 20, 30, 40, 50))
+    for i in range(100):
+        assert add(scene, VIEW, segments) == [i]
+        scene.drop([i])
+    assert (len(scene), scene.next_id, scene._instances.rows) == (0, 100, 1)
+    assert len(scene.sightings) == len(scene.name_votes) == 0
 
 
 def test_set_points_replaces() -> None:

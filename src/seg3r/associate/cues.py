@@ -19,7 +19,8 @@ def look(
     if segments.features is None or len(ids) == 0:
         return torch.zeros(len(segments), len(ids)), torch.zeros(len(segments), len(ids), dtype=torch.bool)
     gallery, count = scene.gallery(ids)
-    cosine = torch.einsum("md,cgd->mcg", segments.features, gallery)
+    # Double precision: the order of a product's sums is not ours to choose, and no decision may hang on it.
+    cosine = torch.einsum("md,cgd->mcg", segments.features.double(), gallery.double()).to(torch.float32)
     unused = torch.arange(gallery.shape[1])[None, :] > count[:, None]
     best = cosine.masked_fill(unused[None], -1.0).amax(dim=2)
     reliable = segments.features.any(1)[:, None] & gallery[:, 0].any(1)[None, :]

@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32
 
 from seg3r.kernels import patches as kernels
 from seg3r.types import Masks, View
@@ -51,20 +50,12 @@ class Patches:
             coverage = kernels.patch_coverage(words, pixels, patch)
         else:
             coverage = kernels.box_coverage(kernels.mask_boxes(words, pixels), H, W, patch)
-        features = self._pooled(torch.from_numpy(coverage), torch.from_numpy(histograms))
-        return replace(masks, features=features.to(masks.masks.device))
-
-    def _pooled(
-        self, coverage: Float32[torch.Tensor, "m p"], histograms: Float32[torch.Tensor, "p d"]
-    ) -> Float32[torch.Tensor, "m d"]:
-        evidence = coverage.sum(1, keepdim=True)
-        mean = (coverage @ histograms) / evidence.clamp_min(1e-6)
-        chroma, rest = kernels.CHROMA_BINS**2, kernels.LIGHTNESS_BINS
-        weight = torch.full((histograms.shape[1],), self.orientation)
-        weight[:chroma] = self.chroma
-        weight[chroma : chroma + rest] = self.lightness
-        feature = torch.nn.functional.normalize((mean * weight).clamp_min(0).sqrt(), dim=1)
-        return torch.where(evidence >= self.min_coverage, feature, torch.zeros_like(feature))
+        weights = np.full(kernels.CHANNELS, self.orientation, np.float32)
+        chroma = kernels.CHROMA_BINS**2
+        weights[:chroma] = self.chroma
+        weights[chroma : chroma + kernels.LIGHTNESS_BINS] = self.lightness
+        features = kernels.pooled_features(coverage, histograms, weights, self.min_coverage)
+        return replace(masks, features=torch.from_numpy(features).to(masks.masks.device))
 
     def reset(self) -> None:
         """Remembers nothing."""

@@ -193,3 +193,35 @@ def box_coverage(boxes: I32, H: int, W: int, patch: int) -> F32:
                 if wide > 0:
                     out[i, y * columns + x] = high * wide / (patch * patch)
     return out
+
+
+@njit(cache=True, nogil=True)
+def pooled_features(coverage: F32, histograms: F32, weights: F32, least: float) -> F32:
+    """[m d] square root of the weighted mean histogram under each mask, unit length; zero with less coverage.
+
+    Sums run in a fixed order (a matrix product's depends on threads and memory layout): the same frame must give the
+    same bits in every run.
+    """
+    m, p = coverage.shape
+    d = histograms.shape[1]
+    out = np.zeros((m, d), np.float32)
+    total = np.zeros(d)
+    for i in range(m):
+        evidence = 0.0
+        total[:] = 0.0
+        for j in range(p):
+            share = coverage[i, j]
+            if share > 0:
+                evidence += share
+                for k in range(d):
+                    total[k] += share * histograms[j, k]
+        if evidence < least:
+            continue
+        length = 0.0
+        for k in range(d):
+            total[k] *= weights[k]
+            length += total[k]
+        if length > 0:
+            for k in range(d):
+                out[i, k] = np.sqrt(total[k] / length)
+    return out

@@ -123,7 +123,7 @@ def insert(
         row = int(grid[block, cell]) if block >= 0 else -1
         if row < 0 and reach > 0:
             near = _along_ray(mx, my, mz, eye, voxel_m, reach, table, block_keys, grid)
-            if near >= 0:
+            if near >= 0 and origin[near, 0] != frame:  # two points of one frame are two places
                 if stamp[near] != stamp_now:
                     stamp[near] = stamp_now
                     seen[near] += 1

@@ -12,9 +12,10 @@ from seg3r.associate.fused import Fused
 from seg3r.embed.patches import Patches
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
-from seg3r.protocols import Embedder, Segmenter
+from seg3r.protocols import Embedder, Refiner, Segmenter
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.chain import Chain, Every
+from seg3r.refine.consensus import Consensus
 from seg3r.refine.consistency import Consistency
 from seg3r.refine.merge import Merge
 from seg3r.refine.prune import Prune, Suppress, Unconfirmed
@@ -43,6 +44,9 @@ class OpenTrack3DConfig:
     """tau_ref: Details Matter 0.4, MaskClustering 0.5. 0 switches it off."""
     merge: float = 0.3
     """tau_merge: Details Matter 0.3. 0 switches it off."""
+    consensus: float = 0.5
+    """Share of the views showing two instances in which one mask covers both, from which they are one (MaskClustering's
+    view consensus; the paper names a merge, not its rule). 0 or `merge` 0 switches it off."""
     contained: float = 0.95
     """tau_incl: Details Matter 0.99, MaskClustering 0.8. More than 1 keeps parts of things."""
     least_observations: int = 2
@@ -61,9 +65,11 @@ def opentrack3d(
     c = config or OpenTrack3DConfig()
     merge = Merge(iou=c.merge, look=0.6 if c.look else -1.0)
     consistency = Consistency(least=c.consistency)
-    refine = [
+    refine: list[Refiner] = [
+        *([Consensus(least=c.consensus)] if c.merge and c.consensus else []),
         *([consistency] if c.consistency else []),
-        *([merge, consistency] if c.merge and c.consistency else [merge] if c.merge else []),
+        *([merge] if c.merge else []),
+        *([consistency] if c.merge and c.consistency else []),
         Prune(least_observations=c.least_observations),
         Suppress(contained=c.contained),
     ]

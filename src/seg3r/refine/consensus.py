@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seg3r.refine.consistency import widened_masks
+from seg3r.refine.consistency import masks_of
 from seg3r.scene import SceneMap
 from seg3r.types import Keyframe
 
@@ -49,13 +49,13 @@ class Consensus:
         supported = np.zeros((len(ids), len(ids)), np.int64)
         points = [scene.points_of(i)[0] for i in ids]
         for keyframe in scene.keyframes:
-            covered = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
-            masks = widened_masks(keyframe)
+            covered: npt.NDArray[np.bool_] = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
+            masks = masks_of(keyframe)
             for k, own in enumerate(points):
                 pixels = scene.project(own, keyframe, scene.visible_m).numpy()
                 covered[k] = self._covering(pixels, masks, keyframe)
-            shown = covered.any(1)
-            observed += shown[:, None] & shown[None, :]
+            shown = covered.max(1, initial=False)
+            observed += np.outer(shown, shown)
             supported += covered.astype(np.int64) @ covered.T.astype(np.int64) > 0
         share = supported / np.maximum(observed, 1)
         good = np.triu((observed >= self.observers) & (share >= self.least), 1)
@@ -68,4 +68,5 @@ class Consensus:
         seen = pixels[pixels >= 0]
         if len(seen) == 0 or len(seen) < self.visible * len(pixels):
             return np.zeros(len(keyframe.instance_ids), np.bool_)
-        return masks[:, seen].mean(1) >= self.contained
+        held: npt.NDArray[np.bool_] = masks[:, seen].mean(1) >= self.contained
+        return held

@@ -72,6 +72,25 @@ class Affinity:
 
 
 @dataclass(frozen=True)
+class Patches:
+    """A view cut into patches, and what `Affinity` weighs of them. Joining regions edits the last four."""
+
+    depth_m: kernels.F32
+    """[H W], 0 where distrusted."""
+    step: int
+    """Image pixels to one reduced pixel."""
+    disparity: kernels.F32
+    """[h w] smoothed, 1 / m."""
+    sigma: kernels.F32
+    labels: kernels.I32
+    """[h w] patch of each reduced pixel, -1 = none."""
+    sums: kernels.F64
+    boxes: kernels.F32
+    border: kernels.F32
+    bounds: kernels.I32
+
+
+@dataclass(frozen=True)
 class GeometricSegmenter:
     """View -> disjoint Masks of objects, and of floors, walls and ceilings; class-agnostic, deterministic.
 
@@ -132,6 +151,24 @@ class GeometricSegmenter:
 
     def __call__(self, view: View) -> Masks:
         device = view.depth.device
+        p = self.patches(view)
+        weights = np.array(astuple(self.affinity))
+        region = kernels.merge_regions(p.sums, p.boxes, p.border, p.bounds, weights)
+        apart = kernels.apartness(p.sums, p.boxes, p.border, p.bounds, weights)
+
+        count = region.size
+        full = kernels.expand(p.labels, p.disparity, p.sigma, p.depth_m, p.step, SAME_SURFACE, SAME_DEPTH)
+        pixels = np.bincount(region[full[full >= 0]], minlength=count)
+        kept = np.flatnonzero(pixels >= self.min_pixels)
+        slots = np.full(count, -1, np.int32)
+        slots[kept] = np.arange(kept.size)
+        area, rim = p.sums[kept, kernels.AREA], p.sums[kept, kernels.RIM]
+        scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
+        masks = kernels.masks_of(full, slots[region], kept.size)
+        return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
+
+    def patches(self, view: View) -> Patches:
+        """Steps 1 to 3: what is joined next."""
         depth = torch.where(view.confidence > 0, view.depth, torch.zeros_like(view.depth))
         depth_m = np.ascontiguousarray(depth.cpu().numpy())
         rgb = np.ascontiguousarray(view.frame.rgb.cpu().numpy())
@@ -145,7 +182,7 @@ class GeometricSegmenter:
             disparity = kernels.smooth_disparity(disparity, sigma, 2, reach)
         color = kernels.smooth_color(color, 2, self.grain)
         planes = kernels.fit_planes(disparity, sigma, pinhole, self.window, SAME_SURFACE)
-        labels, count = self._patches(disparity, sigma, planes, color, pinhole)
+        labels, count = self._cut(disparity, sigma, planes, color, pinhole)
 
         sums, boxes = kernels.region_sums(labels, count, disparity, sigma, color, pinhole)
         border = kernels.border_sums(
@@ -155,21 +192,9 @@ class GeometricSegmenter:
             sums, disparity, sigma, pinhole,
             self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
-        weights = np.array(astuple(self.affinity))
-        region = kernels.merge_regions(sums, boxes, border, bounds, weights)
-        apart = kernels.apartness(sums, boxes, border, bounds, weights)
+        return Patches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
 
-        full = kernels.expand(labels, disparity, sigma, depth_m, step, SAME_SURFACE, SAME_DEPTH)
-        pixels = np.bincount(region[full[full >= 0]], minlength=count)
-        kept = np.flatnonzero(pixels >= self.min_pixels)
-        slots = np.full(count, -1, np.int32)
-        slots[kept] = np.arange(kept.size)
-        area, rim = sums[kept, kernels.AREA], sums[kept, kernels.RIM]
-        scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
-        masks = kernels.masks_of(full, slots[region], kept.size)
-        return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
-
-    def _patches(
+    def _cut(
         self, disparity: kernels.F32, sigma: kernels.F32, planes: kernels.F32, color: kernels.F32,
         pinhole: kernels.Pinhole,
     ) -> tuple[kernels.I32, int]:
