@@ -6,7 +6,7 @@ Every 8th frame of a 60-frame walk with noisy depth is cut into patches. Borderi
 in which the segmenter would join them, and joined where they should be, so that pairs of whole objects are seen too.
 Two regions belong together if most pixels of both are of one object; if those are structure, of one class. The weights
 minimise the logistic loss, a pair counting with the root of the smaller one's pixels, are drawn towards PRIOR, set by
-hand, and keep its signs. Prints the defaults of `Affinity`.
+hand, and keep its signs. Prints the defaults of `Affinity`, but for the bias, which there is lower.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PRIOR = {
 """Where the fit starts and is drawn to; 0 for the rest."""
 FREE = ("bias", "misfit", "size", "larger", "enclosed", "enclosed_hues")
 """May take either sign; `convex` must not part, the rest must not join."""
-PULL = 3e-3
+PULL = 5e-4
 """Towards PRIOR: half of it times the squared distance is added to the mean loss."""
 ROUNDS = 2
 """The order of joining follows the weights, so pairs are collected again with those fitted."""
@@ -110,7 +110,8 @@ def fit(pairs: Pairs, prior: np.ndarray) -> np.ndarray:
         value = share @ (np.logaddexp(0, z) - y * z) + 0.5 * PULL * ((w - prior) ** 2).sum()
         return float(value), x.T @ (share * (expit(z) - y)) + PULL * (w - prior)
 
-    limits = [(None, None) if f.name in FREE else (0, None) if f.name == "convex" else (None, 0) for f in fields(Affinity)]
+    signs: dict[str, tuple[float | None, float | None]] = dict.fromkeys(FREE, (None, None)) | {"convex": (0, None)}
+    limits = [signs.get(f.name, (None, 0)) for f in fields(Affinity)]
     return np.asarray(minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=limits).x)
 
 

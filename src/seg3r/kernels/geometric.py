@@ -667,7 +667,7 @@ def border_sums(
     return out
 
 
-FEATURES = 32
+FEATURES = 21
 
 
 @njit(cache=True, nogil=True)
@@ -710,9 +710,6 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I3
     convex = e[CONVEX] / flush
     convex = convex / (convex + 0.3)
     enclosed = pairs / max(min(s[PERIMETER], t[PERIMETER]), 1.0)
-    same = bounds[a] == bounds[b] and bounds[a] >= 0
-    if same:
-        jump_share, gap, concave, convex, misfit = 0.0, 0.0, 0.0, 0.0, 0.0
     out[0] = 1.0
     out[1] = jump_share
     out[2] = jump_share * gap
@@ -734,18 +731,6 @@ def pair_features(a: int, b: int, sums: F64, boxes: F32, border: F32, bounds: I3
     out[18] = math.log(larger) / 10.0
     out[19] = hues if bounds[a] == bounds[b] and bounds[a] >= 0 and larger > 10.0 * smaller else 0.0
     out[20] = enclosed * hues
-    flush_share = (1.0 - jump_share) * (1.0 - concave) * (1.0 - convex)
-    out[21] = flush_share * contrast
-    out[22] = color if same and larger > 10.0 * smaller else 0.0
-    out[23] = contrast if same and larger > 10.0 * smaller else 0.0
-    out[24] = hues if bounds[a] != bounds[b] else 0.0
-    out[25] = convex * hues
-    out[26] = 1.0 if bounds[a] < 0 and bounds[b] < 0 else 0.0
-    out[27] = 1.0 if same else 0.0
-    out[28] = math.log(larger) / 10.0 * hues
-    out[29] = color * contrast
-    out[30] = enclosed * contrast
-    out[31] = contrast if same else 0.0
 
 
 @njit(cache=True, nogil=True)
