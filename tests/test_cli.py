@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from seg3r.cli import main
 from tests.worlds import table_scene, walk, write_recording
@@ -57,6 +58,22 @@ def test_every_takes_every_nth_frame(recording: Path, tmp_path: Path, capsys: py
           str(tmp_path / "map"), "--json"])
     printed = capsys.readouterr().out
     assert json.loads(printed[: printed.rindex("}") + 1])["frames"] == 5
+
+
+def test_one_frame_is_a_recording(recording: Path, tmp_path: Path) -> None:
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--every", "1000", "--out",
+          str(tmp_path / "map")])
+    assert json.loads((tmp_path / "map" / "instances.json").read_text())["instances"] == []  # one look is no instance
+
+
+def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "masks_none").mkdir()
+    Image.fromarray(np.zeros((90, 120), np.uint16)).save(tmp_path / "masks_none" / "00000.png")
+    main(["run", "opentrack3d", str(recording), "--masks", str(tmp_path / "masks_none"), "--out",
+          str(tmp_path / "map")])
+    told = json.loads((tmp_path / "map" / "instances.json").read_text())
+    assert told["instances"] == []
+    assert told["points"] > 1000
 
 
 def start_and_kill(words: list[str], checkpoint: Path) -> None:
@@ -142,6 +159,7 @@ def test_info_as_json(recording: Path, capsys: pytest.CaptureFixture[str]) -> No
         (("run", "opentrack3d", "RECORDING", "--every", "0", "--out", "OUT"), "every"),
         (("run", "opentrack3d", "RECORDING", "--preset", "foundation", "--out", "OUT"), "bundled"),
         (("run", "opentrack3d", "EMPTY", "--out", "OUT"), "EMPTY"),
+        (("run", "opentrack3d", "IMAGES", "--out", "OUT"), "depth"),
         (("info", "nowhere"), "nowhere"),
         (("superpoints", "nowhere.ply", "--out", "OUT"), "nowhere.ply"),
         (("evaluate", "files", "--gt", "nowhere", "--pred", "EMPTY"), "nowhere"),
@@ -154,10 +172,11 @@ def test_bad_input_is_refused_in_one_line(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "EMPTY").mkdir()
-    places = {"RECORDING": recording, "OUT": tmp_path / "out", "FILE": tmp_path / "file", "EMPTY": tmp_path / "EMPTY"}
+    places = {"RECORDING": recording, "OUT": tmp_path / "out", "FILE": tmp_path / "file", "EMPTY": tmp_path / "EMPTY",
+              "IMAGES": recording / "color"}
     line = refused(capsys, *(str(places.get(word, word)) for word in words))
     assert said.lower() in line.lower()
-    assert not (tmp_path / "out").exists()
+    assert {p.name for p in tmp_path.iterdir()} == {"file", "EMPTY"}  # nothing half-written, nothing left behind
 
 
 def test_help_and_import_are_light() -> None:

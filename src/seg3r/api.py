@@ -160,20 +160,25 @@ def map_recording(
     reach_m = REACH * mapper.scene.voxel_m
     curve: list[dict[str, float]] = []
     saved = time.perf_counter()
-    for frame in recording.iterate(start):
-        mapper.step(frame)
-        if progress is not None:
-            progress(mapper.scene.frames, len(mapper.scene))
-        if truth is not None and mapper.scene.frames % CURVE_EVERY == 0:
-            so_far = mapper.result()
-            curve.append({
-                "frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth, reach_m),
-            })
-        if time.perf_counter() - saved > CHECKPOINT_S:
-            mapper.scene.save(partial / "scene.safetensors")
-            saved = time.perf_counter()
-    if mapper.scene.frames == 0:
-        raise InputError(f"{recording.name}: no usable frame")
+    try:
+        for frame in recording.iterate(start):
+            mapper.step(frame)
+            if progress is not None:
+                progress(mapper.scene.frames, len(mapper.scene))
+            if truth is not None and mapper.scene.frames % CURVE_EVERY == 0:
+                so_far = mapper.result()
+                curve.append({
+                    "frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth, reach_m),
+                })
+            if time.perf_counter() - saved > CHECKPOINT_S:
+                mapper.scene.save(partial / "scene.safetensors")
+                saved = time.perf_counter()
+        if mapper.scene.frames == 0:
+            raise InputError(f"{recording.name}: no usable frame")
+    except InputError:
+        if not (partial / "scene.safetensors").is_file():
+            shutil.rmtree(partial)  # nothing to resume
+        raise
     scene = mapper.result()
     busy = sum(sum(took) for stage, took in mapper.seconds.items() if stage != "refine")
     figures: dict[str, Any] = {
