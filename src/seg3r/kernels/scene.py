@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+from numba import njit, prange
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -39,7 +39,9 @@ def _cell(x: int, y: int, z: int) -> int:
 
 @njit(cache=True, nogil=True, inline="always")
 def _slot(key: int, slots: int) -> int:
-    return int((np.uint64(key) * np.uint64(_MULTIPLIER)) >> np.uint64(20)) & (slots - 1)
+    mixed = np.uint64(key) * np.uint64(_MULTIPLIER)
+    # The high half knows all of the key, the low half nothing of x.
+    return int(mixed ^ (mixed >> np.uint64(32))) & (slots - 1)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -99,7 +101,7 @@ def _along_ray(
 @njit(cache=True, nogil=True)
 def insert(
     start: int, points: F32, colors: U8, pixels: I32, T_map_world: F64, eye: F64, reach: int, voxel_m: float,
-    frame: int, stamp_now: int, table: I32, block_keys: I64, grid: I32, counts: I64,
+    frame: int, stamp_now: int, table: I32, block_keys: I64, block_points: I32, grid: I32, counts: I64,
     position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
 ) -> int:
     """Put points (world) into their voxels; each voxel's point is the mean of all that fell in.
@@ -144,6 +146,7 @@ def insert(
             row = int(counts[0])
             counts[0] += 1
             grid[block, cell] = row
+            block_points[block] += 1
             position[row, 0] = _held(mx, x, voxel_m)
             position[row, 1] = _held(my, y, voxel_m)
             position[row, 2] = _held(mz, z, voxel_m)
@@ -189,7 +192,8 @@ def gather_rest(
 
 @njit(cache=True, nogil=True)
 def index_points(
-    start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, grid: I32, counts: I64
+    start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32, grid: I32,
+    counts: I64,
 ) -> int:
     """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
     for row in range(start, count):
@@ -210,6 +214,7 @@ def index_points(
                 at = (at + 1) & (table.size - 1)
             table[at] = block
         grid[block, _cell(x, y, z)] = row
+        block_points[block] += 1
     return count
 
 
@@ -245,8 +250,8 @@ def visible_blocks(
 ) -> int:
     """All blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many.
 
-    Pixels are taken `step` by `step` while they lie on one surface: the box around the piece of space they confirm
-    names the blocks.
+    Pixels are taken `step` by `step` while their depths lie within two blocks: the box around the piece of space they
+    confirm names the blocks (too many at worst: each point is still tested).
     """
     H, W = depth.shape
     reach = SIDE * voxel_m
@@ -263,7 +268,7 @@ def visible_blocks(
                         near, far = min(near, d), max(far, d)
             if far <= 0:
                 continue
-            side = step if far - near <= 2 * tolerance else 1
+            side = step if far - near <= 2 * reach else 1
             for v in range(v0, min(v0 + step, H), side):
                 for u in range(u0, min(u0 + step, W), side):
                     if side < step:
@@ -303,20 +308,26 @@ def _box_of_pixels(
         high[axis] = int(np.floor((origin + max(most * near, most * far) + 1e-5) / reach))
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, parallel=True)
 def visible_points(
-    blocks: I32, grid: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
-    rows: I32, pixels: I32,
-) -> int:
-    """Points of these blocks that the depth map confirms, with their pixel (flat). Returns how many fit or exist."""
+    blocks: I32, starts: I32, grid: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
+    rows: I32, pixels: I32, kept: I32,
+) -> None:
+    """Points of these blocks that the depth map confirms, with their pixel (flat).
+
+    Block b, which holds starts[b + 1] - starts[b] points, writes its `kept[b]` ones from starts[b] on.
+    """
     H, W = depth.shape
     R = T_cam_map
-    found = 0
-    for b in range(blocks.shape[0]):
+    for b in prange(blocks.shape[0]):
+        at, left = starts[b], starts[b + 1] - starts[b]
         for cell in range(grid.shape[1]):
+            if left == 0:
+                break
             row = grid[blocks[b], cell]
             if row < 0:
                 continue
+            left -= 1
             x, y, z = float(position[row, 0]), float(position[row, 1]), float(position[row, 2])
             cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
             if cz <= 0:
@@ -329,8 +340,19 @@ def visible_points(
             measured = float(depth[r, c])
             if measured <= 0 or abs(cz - measured) > tolerance:
                 continue
-            rows[found] = row
-            pixels[found] = r * W + c
+            rows[at] = row
+            pixels[at] = r * W + c
+            at += 1
+        kept[b] = at - starts[b]
+
+
+@njit(cache=True, nogil=True)
+def close_gaps(starts: I32, kept: I32, rows: I32, pixels: I32) -> int:
+    """Move what `visible_points` wrote together; returns how many."""
+    found = 0
+    for b in range(kept.shape[0]):
+        for i in range(starts[b], starts[b] + kept[b]):
+            rows[found], pixels[found] = rows[i], pixels[i]
             found += 1
     return found
 
