@@ -20,7 +20,7 @@ from seg3r.report import cloud, page, write_report
 from seg3r.report.chart import line_chart
 from seg3r.report.images import outlined
 from seg3r.scene import SceneMap
-from seg3r.types import Sighting
+from seg3r.types import Camera, Sighting
 from tests.maps import HOSTILE, SECONDS, table_map
 
 CURVE = [{"frame": 10 * i, "AP": 0.1 * i, "AP50": 0.12 * i, "instances": i} for i in range(1, 5)]
@@ -163,7 +163,9 @@ def test_an_outline_leaves_the_thing_as_it_was_seen() -> None:
     crop = torch.full((40, 60, 3), 100, dtype=torch.uint8)
     mask = torch.zeros((40, 60), dtype=torch.bool)
     mask[10:30, 15:45] = True
-    image = outlined(Sighting(0, (0, 0, 40, 60), 1.0, 600, crop, mask), np.array([255, 0, 0], np.uint8))
+    camera = Camera(torch.eye(3, dtype=torch.float64), torch.eye(4, dtype=torch.float64), (40, 60))
+    look = Sighting(0, (0, 0, 40, 60), 1.0, 600, crop, mask, torch.tensor([0.0, 0.0, 1.0]), camera)
+    image = outlined(look, np.array([255, 0, 0], np.uint8))
     h, w = image.shape[:2]
     assert (w, h) == (176, 117)
     assert (image[h // 2, w // 2] == 100).all() and (image[2, 2] == 100).all()

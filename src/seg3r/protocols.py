@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from seg3r.types import Answer, Frame, Labels, Masks, Matches, Segments, View
+from jaxtyping import Float32, UInt8
+from torch import Tensor
+
+from seg3r.types import Answer, Frame, Labels, Masks, Matches, Prompt, Reply, Segments, View
 
 if TYPE_CHECKING:
     from seg3r.scene import SceneMap
@@ -79,3 +82,34 @@ class Answerer(Protocol):
     """SceneMap, question -> Answer."""
 
     def __call__(self, scene: SceneMap, question: str) -> Answer: ...
+
+
+# ---- models that stages share ----------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class ImageTextEncoder(Protocol):
+    """Images and phrases in one space (the CLIP family)."""
+
+    name: str
+    """Tells one set of weights from another."""
+    scale: float
+    """logit = scale * cosine + bias."""
+    bias: float
+    independent: bool
+    """True: sigmoid(logit) is the probability that a pair fits (SigLIP). False: only a softmax over phrases means
+    anything (CLIP)."""
+
+    def images(self, crops: Sequence[UInt8[Tensor, "_ _ 3"]]) -> Float32[Tensor, "n d"]: ...
+
+    def texts(self, phrases: Sequence[str]) -> Float32[Tensor, "t d"]: ...
+
+
+@runtime_checkable
+class Chat(Protocol):
+    """A multi-modal language model. Deterministic: the same prompt gets the same reply."""
+
+    name: str
+    """Tells one set of weights from another."""
+
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Reply]: ...

@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -217,8 +217,27 @@ class Sighting(TensorFields):
     """The box with some context, reduced."""
     mask: Bool[Tensor, "h w"]
     """The instance in the crop."""
-    direction: Float32[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3))
+    direction: Float32[Tensor, "3"]
     """Unit vector from the camera to the instance, in world."""
+    camera: Camera
+    """Of the whole frame."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prompt(TensorFields):
+    """What a multi-modal language model is asked: images first, then words."""
+
+    images: tuple[UInt8[Tensor, "_ _ 3"], ...]
+    text: str
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What it said."""
+
+    text: str
+    confidence: float | None = None
+    """Geometric mean of the probabilities of its tokens; None where the model does not tell."""
 
 
 @dataclass(frozen=True, eq=False)

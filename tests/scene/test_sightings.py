@@ -24,7 +24,8 @@ def toward(degrees: float) -> torch.Tensor:
 
 def look(score: float, degrees: float = 0) -> Sighting:
     crop = torch.zeros(1, 1, 3, dtype=torch.uint8)
-    return Sighting(0, (0, 0, 1, 1), float(score), 1, crop, torch.ones(1, 1, dtype=torch.bool), toward(degrees))
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    return Sighting(0, (0, 0, 1, 1), float(score), 1, crop, mask, toward(degrees), view_of(1, 1).camera)
 
 
 def offer(kept: tuple[Sighting, ...], score: float, degrees: float) -> tuple[Sighting, ...]:

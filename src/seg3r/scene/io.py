@@ -14,9 +14,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from seg3r.errors import InputError
-from seg3r.types import Sighting
+from seg3r.types import Camera, Sighting
 
-FORMAT = "seg3r scene 1"
+FORMAT = "seg3r scene 2"
 
 
 def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
@@ -56,25 +56,29 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
 def write_sightings(
     sightings: dict[int, tuple[Sighting, ...]], arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]
 ) -> None:
-    """Crops and masks go into two flat arrays, the rest into the header."""
-    rows, crops, masks = [], [np.empty(0, np.uint8)], [np.empty(0, np.uint8)]
+    """Crops and masks go into flat arrays, the rest into the header."""
+    rows, crops, masks, cameras = [], [np.empty(0, np.uint8)], [np.empty(0, np.uint8)], [np.empty((0, 7, 4))]
     for instance_id, looks in sorted(sightings.items()):
         for look in looks:
             rows.append({
                 "id": instance_id, "frame": look.frame_index, "box": list(look.box), "score": look.score,
                 "area": look.area, "size": list(look.mask.shape), "direction": look.direction.tolist(),
+                "image": list(look.camera.size),
             })
+            K = torch.nn.functional.pad(look.camera.K, (0, 1))
+            cameras.append(torch.cat((K, look.camera.T_world_cam))[None].numpy())
             crops.append(look.crop.numpy().ravel())
             masks.append(np.packbits(look.mask.numpy()))
     header["sightings"] = rows
     arrays["sighting.crops"], arrays["sighting.masks"] = np.concatenate(crops), np.concatenate(masks)
+    arrays["sighting.cameras"] = np.concatenate(cameras)
 
 
 def read_sightings(arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> dict[int, tuple[Sighting, ...]]:
     """What `write_sightings` wrote."""
     sightings: dict[int, tuple[Sighting, ...]] = {}
     at_crop = at_mask = 0
-    for row in header["sightings"]:
+    for row, camera in zip(header["sightings"], arrays["sighting.cameras"], strict=True):
         h, w = (int(n) for n in row["size"])
         crop = arrays["sighting.crops"][at_crop : at_crop + h * w * 3].reshape(h, w, 3)
         bits = arrays["sighting.masks"][at_mask : at_mask + -(-h * w // 8)]
@@ -84,6 +88,10 @@ def read_sightings(arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) 
         look = Sighting(
             int(row["frame"]), (r0, c0, r1, c1), float(row["score"]), int(row["area"]),
             torch.from_numpy(crop.copy()), torch.from_numpy(mask), torch.tensor(row["direction"], dtype=torch.float32),
+            Camera(
+                torch.from_numpy(camera[:3, :3].copy()), torch.from_numpy(camera[3:].copy()),
+                (int(row["image"][0]), int(row["image"][1])),
+            ),
         )
         sightings[int(row["id"])] = (*sightings.get(int(row["id"]), ()), look)
     return sightings
