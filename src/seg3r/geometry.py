@@ -7,7 +7,7 @@ ray); integer pixel coordinates are pixel centres. All take tensors where they a
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Bool, Float, Float32, Int, Int64
 from torch import Tensor
 
 KEY_BITS = 21
@@ -30,17 +30,21 @@ def unproject(depth: Float[Tensor, "H W"], K: Float[Tensor, "3 3"]) -> Float[Ten
     return torch.stack((x * depth, y[:, None] * depth, depth), dim=-1)
 
 
-def unproject_to_world(
-    depth: Float[Tensor, "H W"], K: Float[Tensor, "3 3"], T_world_cam: Float[Tensor, "4 4"]
-) -> Float[Tensor, "H W 3"]:
-    """`transform(T_world_cam, unproject(depth, K))` with a third of the memory traffic: rays are turned, not points."""
-    H, W = depth.shape
+def world_rays(
+    K: Float[Tensor, "3 3"], T_world_cam: Float[Tensor, "4 4"], size: tuple[int, int]
+) -> tuple[Float32[Tensor, "W 3"], Float32[Tensor, "H 3"], Float32[Tensor, "3"]]:
+    """The rays of a camera in the world, turned once instead of a point for each pixel: pixel (r, c) at depth d is
+    d * (across[c] + down[r]) + eye.
+
+    Returns:
+        across, down, eye.
+    """
+    H, W = size
     R, t = T_world_cam[:3, :3], T_world_cam[:3, 3]
-    x = (torch.arange(W, device=depth.device) - K[0, 2]) / K[0, 0]
-    y = (torch.arange(H, device=depth.device) - K[1, 2]) / K[1, 1]
-    across = (x[:, None] * R[:, 0]).to(depth.dtype)
-    down = (y[:, None] * R[:, 1] + R[:, 2]).to(depth.dtype)
-    return (across[None] + down[:, None]).mul_(depth[..., None]).add_(t.to(depth.dtype))
+    x = (torch.arange(W, device=K.device) - K[0, 2]) / K[0, 0]
+    y = (torch.arange(H, device=K.device) - K[1, 2]) / K[1, 1]
+    across, down = x[:, None] * R[:, 0], y[:, None] * R[:, 1] + R[:, 2]
+    return across.to(torch.float32), down.to(torch.float32), t.to(torch.float32)
 
 
 def transform(T_to_from: Float[Tensor, "4 4"], points: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.geometry import invert, project, rigid, transform
+from seg3r.geometry import invert, project, rigid, transform, unproject
 from seg3r.reconstruct.sensor import Sensor
 from tests.worlds import table_scene, walk
 
@@ -41,7 +41,15 @@ def test_only_depth_in_range_is_trusted() -> None:
     assert view.confidence[0, :7].tolist() == [0, 1, 1, 0, 0, 0, 0]
     assert bool(torch.isfinite(view.depth).all())
     assert bool(torch.isfinite(view.points).all())
-    assert view.depth[0, 3] == torch.tensor(8.1), "measured, though not trusted"
+    assert (view.depth[0, [0, 3, 4, 5, 6]] == 0).all(), "out of range is not measured"
+
+
+def test_rays_of_the_world_carry_depth_to_points() -> None:
+    camera = FRAME.camera
+    assert camera is not None
+    assert FRAME.depth is not None
+    expected = transform(camera.T_world_cam, unproject(FRAME.depth.double(), camera.K))
+    assert torch.allclose(Sensor()(FRAME).points.double(), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("field", "says"), [("depth", "depth"), ("camera", "pose")])

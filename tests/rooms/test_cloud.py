@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seg3r.geometry import unproject_to_world
+from seg3r.geometry import transform, unproject
 from seg3r.rooms import Renderer, build_room, camera_path, labelled_cloud
 from seg3r.rooms.cloud import sample_surface
 
@@ -60,7 +60,7 @@ def test_seen_is_what_pictures_show(cloud: tuple[np.ndarray, np.ndarray, np.ndar
     label = instances[seen]
     for camera in camera_path(room, 60, SEED, (60, 80))[::15]:
         view = renderer.render(camera)
-        where = unproject_to_world(view.depth, camera.K, camera.T_world_cam).numpy().reshape(-1, 3)
+        where = transform(camera.T_world_cam, unproject(view.depth, camera.K)).numpy().reshape(-1, 3)
         gap, nearest = tree.query(where)
         assert (gap < 2 * SPACING).mean() > 0.9
         agree = label[nearest] == view.instances.numpy().ravel()

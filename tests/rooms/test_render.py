@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from seg3r.geometry import invert, look_at, transform, unproject_to_world, visible
+from seg3r.geometry import invert, look_at, transform, unproject, visible
 from seg3r.kernels import shading
 from seg3r.rooms import CLASS_IDS, STRUCTURAL, Rendered, Renderer, build_room, camera_path
 from seg3r.rooms.path import between, exposure_drift
@@ -48,7 +48,7 @@ def test_points_lie_on_what_the_maps_say(renderer: Renderer, views: list[tuple[C
     size = np.array(renderer.room.size)
     for camera, seen in views:
         assert (seen.depth > 0).all()
-        points = unproject_to_world(seen.depth, camera.K, camera.T_world_cam).numpy()
+        points = transform(camera.T_world_cam, unproject(seen.depth, camera.K)).numpy()
         assert (points > -0.01).all() and (points < size + 0.01).all()
         ids = seen.instances.numpy()
         for i in np.unique(ids[ids > 0]):
@@ -132,7 +132,7 @@ def test_a_point_keeps_its_colour(renderer: Renderer) -> None:
     """Textures are functions of the point on the object: seen again from elsewhere it looks the same."""
     here, there = camera_path(renderer.room, 60, SEED, (240, 320))[20:24:3]
     a, b = renderer.render(here), renderer.render(there)
-    points = unproject_to_world(a.depth, here.K, here.T_world_cam).reshape(-1, 3).to(torch.float64)
+    points = transform(here.T_world_cam, unproject(a.depth, here.K)).reshape(-1, 3).to(torch.float64)
     seen, pixels = visible(transform(invert(there.T_world_cam), points), there.K, b.depth, 0.005)
     old = a.rgb.reshape(-1, 3)[seen].float()
     new = b.rgb[pixels[seen, 0], pixels[seen, 1]].float()

@@ -92,33 +92,39 @@ def _gate_depth(depth: F32, pixels: I32, n: int, W: int, mads: float, least: flo
 @njit(cache=True, nogil=True)
 def _keep_clusters(
     depth: F32, fx: float, fy: float, pixels: I32, n: int, W: int, stride: int, eps: float, neighbours: int,
-    share: float, lattice: I32, columns: int,
+    share: float, box: I32,
 ) -> int:
     """DBSCAN on the pixel lattice: neighbours are lattice pixels at most REACH apart and within eps in space.
 
-    Keeps the largest cluster and all of at least `share` of it; returns how many pixels are left. `lattice` is -1
-    everywhere on entry and on return.
+    Keeps the largest cluster and all of at least `share` of it; returns how many pixels are left.
+
+    Args:
+        box: of the pixels: rows from, to, columns from, to (exclusive).
     """
+    top, left_edge = box[0] // stride, box[2] // stride
+    rows, columns = (box[1] - 1) // stride - top + 1, (box[3] - 1) // stride - left_edge + 1
+    lattice = np.full((rows, columns), -1, np.int32)
     parent = np.arange(n).astype(np.int32)
+    row, column, range_m = np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.float32)
     for i in range(n):
-        lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = i
-    rows = lattice.size // columns
+        r, c = pixels[i] // W, pixels[i] % W
+        row[i], column[i], range_m[i] = r // stride - top, c // stride - left_edge, depth[r, c]
+        lattice[row[i], column[i]] = i
     degree = np.zeros(n, np.int32)
     for sweep in range(2):
         for i in range(n):
-            r, c = pixels[i] // W // stride, pixels[i] % W // stride
-            z = depth[pixels[i] // W, pixels[i] % W]
+            r, c, z = row[i], column[i], float(range_m[i])
             limit = max(eps, 3.0 * z * stride / fx)
             for dr in range(REACH + 1):
                 for dc in range(-REACH if dr > 0 else 1, REACH + 1):
                     rr, cc = r + dr, c + dc
                     if cc < 0 or rr >= rows or cc >= columns:
                         continue
-                    j = lattice[rr * columns + cc]
+                    j = lattice[rr, cc]
                     if j < 0:
                         continue
                     dx, dy = dc * stride * z / fx, dr * stride * z / fy
-                    dz = depth[pixels[j] // W, pixels[j] % W] - z
+                    dz = float(range_m[j]) - z
                     if dx * dx + dy * dy + dz * dz > limit * limit:
                         continue
                     if sweep == 0:
@@ -135,7 +141,6 @@ def _keep_clusters(
                         parent[i] = _find(parent, j)
     size = np.zeros(n, np.int32)
     for i in range(n):
-        lattice[(pixels[i] // W // stride) * columns + pixels[i] % W // stride] = -1
         root = _find(parent, i)
         if degree[root] >= neighbours:
             size[root] += 1
@@ -156,7 +161,6 @@ def clean_pixels(
 ) -> None:
     """Per mask: lattice pixels (flat) that survive erosion, the gates and clustering, from `starts[i]` on."""
     m, H, W = masks.shape
-    columns, rows = (W + stride - 1) // stride, (H + stride - 1) // stride
     for i in prange(m):
         own = pixels[starts[i] : starts[i + 1]]
         n = 0
@@ -174,6 +178,5 @@ def clean_pixels(
         if n > 0 and mads > 0:
             n = _gate_depth(depth, own, n, W, mads, least_m)
         if n > 0 and eps > 0:
-            lattice = np.full(rows * columns, -1, np.int32)
-            n = _keep_clusters(depth, fx, fy, own, n, W, stride, eps, neighbours, share, lattice, columns)
+            n = _keep_clusters(depth, fx, fy, own, n, W, stride, eps, neighbours, share, boxes[i])
         counts[i] = n

@@ -1,6 +1,7 @@
 """The inner loops of the scene map: a sparse voxel grid of points, and who owns each.
 
-The grid is a hash of blocks, each a dense cube of `SIDE`^3 voxels that hold a point's row or -1. Ownership is a set of
+The grid is a hash of blocks, each a dense cube of `SIDE`^3 voxels that hold a point's row or -1, and the list of the
+rows it holds. Ownership is a set of
 edges (instance row, point), each threaded on two linked lists: the owners of a point, and the points of an instance.
 Kernels that may run out of room return how far they came; the caller grows its arrays and calls again.
 """
@@ -20,6 +21,7 @@ U8 = npt.NDArray[np.uint8]
 SHIFT = 3
 SIDE = 1 << SHIFT
 CELLS = SIDE**3
+REACH_M = 3.0
 _BIAS = 1 << 20
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
@@ -86,6 +88,7 @@ def _along_ray(
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
     if length == 0.0:
         return -1
+    reach = int(reach * max(1.0, (length / REACH_M) ** 2))
     dx, dy, dz = dx / length * voxel_m, dy / length * voxel_m, dz / length * voxel_m
     for step in range(1, reach + 1):
         for side in (-step, step):
@@ -101,13 +104,14 @@ def _along_ray(
 @njit(cache=True, nogil=True)
 def insert(
     start: int, points: F32, colors: U8, pixels: I32, T_map_world: F64, eye: F64, reach: int, voxel_m: float,
-    frame: int, stamp_now: int, table: I32, block_keys: I64, block_points: I32, grid: I32, counts: I64,
-    position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
+    frame: int, stamp_now: int, table: I32, block_keys: I64, block_points: I32, members: I32, grid: I32,
+    counts: I64, position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
 ) -> int:
     """Put points (world) into their voxels; each voxel's point is the mean of all that fell in.
 
     A point in an empty voxel counts for one that stands at most `reach` voxels before or behind it on its ray from
-    `eye` (in the map's frame), if there is one: depth noise must not grow a shell around every surface.
+    `eye` (in the map's frame), if there is one: depth noise must not grow a shell around every surface. Beyond
+    `REACH_M` the reach grows with the square of the range, as the noise of depth cameras does.
 
     `counts` holds (points, blocks) and is updated; `out` receives each point's row. Returns the first point that did
     not fit, or len(points).
@@ -146,6 +150,7 @@ def insert(
             row = int(counts[0])
             counts[0] += 1
             grid[block, cell] = row
+            members[block, block_points[block]] = row
             block_points[block] += 1
             position[row, 0] = _held(mx, x, voxel_m)
             position[row, 1] = _held(my, y, voxel_m)
@@ -192,8 +197,8 @@ def gather_rest(
 
 @njit(cache=True, nogil=True)
 def index_points(
-    start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32, grid: I32,
-    counts: I64,
+    start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32,
+    members: I32, grid: I32, counts: I64,
 ) -> int:
     """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
     for row in range(start, count):
@@ -214,6 +219,7 @@ def index_points(
                 at = (at + 1) & (table.size - 1)
             table[at] = block
         grid[block, _cell(x, y, z)] = row
+        members[block, block_points[block]] = row
         block_points[block] += 1
     return count
 
@@ -250,99 +256,127 @@ def visible_blocks(
 ) -> int:
     """All blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many.
 
-    Pixels are taken `step` by `step` while their depths lie within two blocks: the box around the piece of space they
-    confirm names the blocks (too many at worst: each point is still tested).
+    Pixels are taken `step` by `step`, the near and the far ones apart where a tile holds an edge, while the depths of
+    each part lie within two blocks: the box around the piece of space they confirm names the blocks (too many at worst:
+    each point is still tested).
     """
     H, W = depth.shape
     reach = SIDE * voxel_m
     found = 0
-    last = -1
-    low, high = np.empty(3, np.int64), np.empty(3, np.int64)
     for v0 in range(0, H, step):
         for u0 in range(0, W, step):
-            near, far = np.inf, 0.0
+            near, far = _depth_range(depth, u0, v0, step, 0.0, np.inf)
+            if far <= 0:
+                continue
+            if far - near <= 2 * reach:
+                found = _mark_blocks(u0, v0, step, near - tolerance, far + tolerance, K, T_map_cam, reach, table,
+                                     block_keys, block_stamp, stamp_now, out, found)
+                continue
+            middle = (near + far) / 2
+            _, near_end = _depth_range(depth, u0, v0, step, 0.0, middle)
+            far_begin, _ = _depth_range(depth, u0, v0, step, middle, np.inf)
+            if max(near_end - near, far - far_begin) <= 2 * reach:
+                found = _mark_blocks(u0, v0, step, near - tolerance, near_end + tolerance, K, T_map_cam, reach, table,
+                                     block_keys, block_stamp, stamp_now, out, found)
+                found = _mark_blocks(u0, v0, step, far_begin - tolerance, far + tolerance, K, T_map_cam, reach, table,
+                                     block_keys, block_stamp, stamp_now, out, found)
+                continue
             for v in range(v0, min(v0 + step, H)):
                 for u in range(u0, min(u0 + step, W)):
                     d = float(depth[v, u])
                     if d > 0:
-                        near, far = min(near, d), max(far, d)
-            if far <= 0:
-                continue
-            side = step if far - near <= 2 * reach else 1
-            for v in range(v0, min(v0 + step, H), side):
-                for u in range(u0, min(u0 + step, W), side):
-                    if side < step:
-                        near = far = float(depth[v, u])
-                        if far <= 0:
-                            continue
-                    _box_of_pixels(u, v, side, max(near - tolerance, 0.0), far + tolerance, K, T_map_cam, reach,
-                                   low, high)
-                    for x in range(low[0], high[0] + 1):
-                        for y in range(low[1], high[1] + 1):
-                            for z in range(low[2], high[2] + 1):
-                                key = ((x + _BIAS) << 42) | ((y + _BIAS) << 21) | (z + _BIAS)
-                                if key == last:
-                                    continue
-                                last = key
-                                block = find_block(key, table, block_keys)
-                                if block >= 0 and block_stamp[block] != stamp_now:
-                                    block_stamp[block] = stamp_now
-                                    out[found] = block
-                                    found += 1
+                        found = _mark_blocks(u, v, 1, d - tolerance, d + tolerance, K, T_map_cam, reach, table,
+                                             block_keys, block_stamp, stamp_now, out, found)
     return found
 
 
 @njit(cache=True, nogil=True)
-def _box_of_pixels(
-    u: int, v: int, side: int, near: float, far: float, K: F64, T_map_cam: F64, reach: float, low: I64, high: I64
-) -> None:
-    """Blocks (inclusive corners) around what `side` x `side` pixels see between two depths."""
+def _depth_range(depth: F32, u0: int, v0: int, step: int, above: float, upto: float) -> tuple[float, float]:
+    """Least and largest depth in (above, upto] of a tile; the largest is 0 where there is none."""
+    H, W = depth.shape
+    near, far = np.float32(np.inf), np.float32(0.0)
+    low, high = np.float32(above), np.float32(upto)
+    for v in range(v0, min(v0 + step, H)):
+        for u in range(u0, min(u0 + step, W)):
+            d = depth[v, u]
+            inside = low < d <= high
+            near = min(near, d if inside else near)
+            far = max(far, d if inside else far)
+    return float(near), float(far)
+
+
+@njit(cache=True, nogil=True)
+def _mark_blocks(
+    u: int, v: int, side: int, near: float, far: float, K: F64, T_map_cam: F64, reach: float,
+    table: I32, block_keys: I64, block_stamp: I32, stamp_now: int, out: I32, found: int,
+) -> int:
+    """Append the blocks around what `side` x `side` pixels see between two depths; returns how many there are now."""
+    near = max(near, 0.0)
     a0, a1 = (u - 0.5 - K[0, 2]) / K[0, 0], (u + side - 0.5 - K[0, 2]) / K[0, 0]
     b0, b1 = (v - 0.5 - K[1, 2]) / K[1, 1], (v + side - 0.5 - K[1, 2]) / K[1, 1]
-    for axis in range(3):
-        ra, rb, rc = T_map_cam[axis, 0], T_map_cam[axis, 1], T_map_cam[axis, 2]
-        least = min(ra * a0, ra * a1) + min(rb * b0, rb * b1) + rc
-        most = max(ra * a0, ra * a1) + max(rb * b0, rb * b1) + rc
-        origin = T_map_cam[axis, 3]
-        low[axis] = int(np.floor((origin + min(least * near, least * far) - 1e-5) / reach))
-        high[axis] = int(np.floor((origin + max(most * near, most * far) + 1e-5) / reach))
+    x0, x1 = _span(T_map_cam, 0, a0, a1, b0, b1, near, far, reach)
+    y0, y1 = _span(T_map_cam, 1, a0, a1, b0, b1, near, far, reach)
+    z0, z1 = _span(T_map_cam, 2, a0, a1, b0, b1, near, far, reach)
+    for x in range(x0, x1 + 1):
+        for y in range(y0, y1 + 1):
+            for z in range(z0, z1 + 1):
+                block = find_block(((x + _BIAS) << 42) | ((y + _BIAS) << 21) | (z + _BIAS), table, block_keys)
+                if block >= 0 and block_stamp[block] != stamp_now:
+                    block_stamp[block] = stamp_now
+                    out[found] = block
+                    found += 1
+    return found
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _span(
+    T_map_cam: F64, axis: int, a0: float, a1: float, b0: float, b1: float, near: float, far: float, reach: float
+) -> tuple[int, int]:
+    """First and last block along one axis of the map."""
+    ra, rb, rc, origin = T_map_cam[axis, 0], T_map_cam[axis, 1], T_map_cam[axis, 2], T_map_cam[axis, 3]
+    least = min(ra * a0, ra * a1) + min(rb * b0, rb * b1) + rc
+    most = max(ra * a0, ra * a1) + max(rb * b0, rb * b1) + rc
+    low = origin + min(least * near, least * far) - 1e-5
+    high = origin + max(most * near, most * far) + 1e-5
+    return int(np.floor(low / reach)), int(np.floor(high / reach))
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _confirmed(
+    x: float, y: float, z: float, depth: F32, K: F64, R: F64, tolerance: float
+) -> int:
+    """Pixel (flat) at which a depth map confirms a place (in the map's frame) within `tolerance`, or -1."""
+    H, W = depth.shape
+    cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
+    inverse = 1.0 / cz if cz > 0 else 0.0
+    u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + R[0, 3]) * inverse * K[0, 0] + K[0, 2]
+    v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + R[1, 3]) * inverse * K[1, 1] + K[1, 2]
+    inside = (cz > 0) & (u >= -0.5) & (u < W - 0.5) & (v >= -0.5) & (v < H - 0.5)
+    row, column = int(v + 0.5) if inside else 0, int(u + 0.5) if inside else 0
+    measured = float(depth[row, column])
+    return row * W + column if inside & (measured > 0) & (abs(cz - measured) <= tolerance) else -1
 
 
 @njit(cache=True, nogil=True, parallel=True)
 def visible_points(
-    blocks: I32, starts: I32, grid: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
+    blocks: I32, starts: I32, members: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
     rows: I32, pixels: I32, kept: I32,
 ) -> None:
     """Points of these blocks that the depth map confirms, with their pixel (flat).
 
     Block b, which holds starts[b + 1] - starts[b] points, writes its `kept[b]` ones from starts[b] on.
     """
-    H, W = depth.shape
-    R = T_cam_map
     for b in prange(blocks.shape[0]):
-        at, left = starts[b], starts[b + 1] - starts[b]
-        for cell in range(grid.shape[1]):
-            if left == 0:
-                break
-            row = grid[blocks[b], cell]
-            if row < 0:
-                continue
-            left -= 1
-            x, y, z = float(position[row, 0]), float(position[row, 1]), float(position[row, 2])
-            cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
-            if cz <= 0:
-                continue
-            u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + R[0, 3]) / cz * K[0, 0] + K[0, 2]
-            v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + R[1, 3]) / cz * K[1, 1] + K[1, 2]
-            c, r = int(np.rint(u)), int(np.rint(v))
-            if c < 0 or c >= W or r < 0 or r >= H:
-                continue
-            measured = float(depth[r, c])
-            if measured <= 0 or abs(cz - measured) > tolerance:
-                continue
-            rows[at] = row
-            pixels[at] = r * W + c
-            at += 1
+        at = starts[b]
+        for i in range(starts[b + 1] - starts[b]):
+            row = members[blocks[b], i]
+            pixel = _confirmed(
+                float(position[row, 0]), float(position[row, 1]), float(position[row, 2]), depth, K, T_cam_map,
+                tolerance,
+            )
+            rows[at] = row  # written always: a branch that cannot be foretold costs more
+            pixels[at] = pixel
+            at += pixel >= 0
         kept[b] = at - starts[b]
 
 
@@ -362,22 +396,11 @@ def project_points(
     rows: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float, out: I32
 ) -> None:
     """Pixel (flat) at which the depth map confirms each of these points, or -1."""
-    H, W = depth.shape
-    R = T_cam_map
     for i in range(rows.shape[0]):
-        out[i] = -1
-        x, y, z = float(position[rows[i], 0]), float(position[rows[i], 1]), float(position[rows[i], 2])
-        cz = R[2, 0] * x + R[2, 1] * y + R[2, 2] * z + R[2, 3]
-        if cz <= 0:
-            continue
-        u = (R[0, 0] * x + R[0, 1] * y + R[0, 2] * z + R[0, 3]) / cz * K[0, 0] + K[0, 2]
-        v = (R[1, 0] * x + R[1, 1] * y + R[1, 2] * z + R[1, 3]) / cz * K[1, 1] + K[1, 2]
-        c, r = int(np.rint(u)), int(np.rint(v))
-        if c < 0 or c >= W or r < 0 or r >= H:
-            continue
-        measured = float(depth[r, c])
-        if measured > 0 and abs(cz - measured) <= tolerance:
-            out[i] = r * W + c
+        place = position[rows[i]]
+        out[i] = _confirmed(
+            float(place[0]), float(place[1]), float(place[2]), depth, K, T_cam_map, tolerance
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -35,8 +35,8 @@ class PointGrid:
         )
         self.first_edge = Columns(1024, edge=(np.int32, (), -1))
         self._blocks = Columns(
-            64, key=(np.int64, (), -1), grid=(np.int32, (kernels.CELLS,), -1), stamp=(np.int32, (), -1),
-            points=(np.int32, (), 0),
+            64, key=(np.int64, (), -1), grid=(np.int32, (kernels.CELLS,), -1),
+            members=(np.int32, (kernels.CELLS,), -1), points=(np.int32, (), 0), stamp=(np.int32, (), -1),
         )
         self._slots = np.full(256, -1, np.int32)
 
@@ -81,8 +81,8 @@ class PointGrid:
             t, b = self.table, self._blocks
             done = kernels.insert(
                 done, points, colors, pixels, self.T_map_world, eye_map, 0 if eye is None else reach, self.voxel_m,
-                frame, stamp, self._slots, b["key"], b["points"], b["grid"], self._counts, t["position"], t["color"],
-                t["origin"], t["seen"], t["weight"], t["stamp"], self.first_edge["edge"], rows,
+                frame, stamp, self._slots, b["key"], b["points"], b["members"], b["grid"], self._counts,
+                t["position"], t["color"], t["origin"], t["seen"], t["weight"], t["stamp"], self.first_edge["edge"], rows,
             )
             if done == len(points):
                 return rows
@@ -99,8 +99,8 @@ class PointGrid:
         while True:
             b = self._blocks
             done = kernels.index_points(
-                done, self.table["position"], count, self.voxel_m, self._slots, b["key"], b["points"], b["grid"],
-                self._counts,
+                done, self.table["position"], count, self.voxel_m, self._slots, b["key"], b["points"],
+                b["members"], b["grid"], self._counts,
             )
             if done == count:
                 return
@@ -135,7 +135,7 @@ class PointGrid:
         np.cumsum(self._blocks["points"][blocks[:found]], out=starts[1:])
         rows, pixels, kept = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32), np.empty(found, np.int32)
         kernels.visible_points(
-            blocks[:found], starts, self._blocks["grid"], self.table["position"], depth, K, inverse(T_map_cam),
+            blocks[:found], starts, self._blocks["members"], self.table["position"], depth, K, inverse(T_map_cam),
             tolerance, rows, pixels, kept,
         )
         count = kernels.close_gaps(starts, kept, rows, pixels)
