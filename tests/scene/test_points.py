@@ -131,15 +131,31 @@ def test_new_voxels_against_sets() -> None:
 
 def test_within_reach_along_the_ray_a_point_counts_for_the_one_there() -> None:
     """Noise in depth grows no second shell; what lies beside, or further off, is another point."""
-    grid, eye = PointGrid(1.0), np.array([0.5, 0.5, 0.5])
+    grid, eye = PointGrid(0.25), np.array([0.125, 0.125, 0.125])
     nothing = np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.int32)
-    grid.insert(np.array([[10.5, 0.5, 0.5]], F32), *nothing, 0, 0, eye, 2)
-    for place, row in [((10.5, 0.5, 0.5), 0), ((12.4, 0.5, 0.5), 0), ((8.6, 0.5, 0.5), 0), ((13.5, 0.5, 0.5), 1),
-                       ((10.5, 1.5, 0.5), 2), ((10.5, 0.5, 2.5), 3)]:
+    grid.insert(np.array([[2.625, 0.125, 0.125]], F32), *nothing, 0, 0, eye, 2)
+    for place, row in [((2.625, 0.125, 0.125), 0), ((3.0, 0.125, 0.125), 0), ((2.2, 0.125, 0.125), 0),
+                       ((3.4, 0.125, 0.125), 1), ((2.625, 0.375, 0.125), 2), ((2.625, 0.125, 0.625), 3)]:
         assert grid.insert(np.array([place], F32), *nothing, 1, 1, eye, 2).tolist() == [row], place
-    assert grid.table["position"][0].tolist() == [10.5, 0.5, 0.5], "it counts, but does not pull"
+    assert grid.table["position"][0].tolist() == [2.625, 0.125, 0.125], "it counts, but does not pull"
     assert grid.table["seen"][0] == 2
-    assert grid.insert(np.array([[12.4, 0.5, 0.5]], F32), *nothing, 2, 2).tolist() == [4], "without an eye: none"
+    assert grid.insert(np.array([[3.0, 0.125, 0.125]], F32), *nothing, 2, 2).tolist() == [4], "without an eye: none"
+
+
+@pytest.mark.parametrize(("range_m", "reach"), [(1.0, 2), (2.9, 2), (4.0, 3), (6.0, 8)])
+def test_the_reach_grows_with_the_square_of_the_range(range_m: float, reach: int) -> None:
+    """As the noise of depth cameras does: twice as far beyond three metres, four times the reach."""
+    nothing = np.zeros((1, 3), np.uint8), np.zeros((1, 2), np.int32)
+    for off in range(1, 12):
+        grid = PointGrid(0.02)
+        first, second = np.array([[range_m + 0.01, 0.01, 0.01]], F32), np.array([[range_m + 0.01, 0.01, 0.01]], F32)
+        second[0, 0] += 0.02 * off
+        eye = np.array([0.01, 0.01, 0.01])
+        grid.insert(first, *nothing, 0, 0, eye, 2)
+        known = grid.insert(second, *nothing, 1, 1, eye, 2).tolist() == [0]
+        measured = int(2 * max(1.0, ((range_m + 0.02 * off) / 3.0) ** 2))
+        assert known == (off <= measured), off
+        assert not (off <= reach) or known
 
 
 @settings(max_examples=30, deadline=None)
