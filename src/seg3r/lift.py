@@ -61,7 +61,8 @@ class Lift:
 
         bits = masks.masks.contiguous().view(torch.uint8).numpy()
         sizes, boxes = np.empty(len(masks), np.int32), np.empty((len(masks), 4), np.int32)
-        kernels.count_pixels(bits, stride, sizes, boxes)
+        words = bits.view(np.uint64) if W % 8 == 0 else np.zeros((0, 0, 0), np.uint64)
+        kernels.count_pixels(bits, words, stride, sizes, boxes)
         starts = np.zeros(len(masks) + 1, np.int32)
         np.cumsum(sizes, out=starts[1:])
         pixels, counts = np.empty(int(starts[-1]), np.int32), np.zeros(len(masks), np.int32)
@@ -77,13 +78,14 @@ class Lift:
         order = np.array(
             sorted(own, key=lambda i: (own[i][0], counts[i], sizes[i], scores[i], own[i].tobytes())), np.int64
         )
-        flat = torch.from_numpy(np.concatenate([np.empty(0, np.int32), *(own[i] for i in order)]).astype(np.int64))
+        # By numpy: the threads of one array library must not wait for those of the other within a frame.
+        flat = np.concatenate([np.empty(0, np.int32), *(own[i] for i in order)]).astype(np.int64)
         kept = torch.from_numpy(order)
         return Segments(
-            points=view.points.reshape(-1, 3)[flat],
-            colors=view.frame.rgb.reshape(-1, 3)[flat],
+            points=torch.from_numpy(view.points.numpy().reshape(-1, 3).take(flat, axis=0)),
+            colors=torch.from_numpy(view.frame.rgb.numpy().reshape(-1, 3).take(flat, axis=0)),
             segment_ids=torch.from_numpy(np.repeat(np.arange(len(order)), counts[order])),
-            pixels=torch.stack((flat // W, flat % W), dim=1),
+            pixels=torch.from_numpy(np.stack((flat // W, flat % W), axis=1)),
             scores=masks.scores[kept],
             areas=torch.from_numpy((sizes[order] * stride**2).astype(np.float32)),
             frame_index=view.frame.index,

@@ -39,6 +39,18 @@ def test_look_takes_the_better_of_the_mean_and_the_gallery() -> None:
     assert cues.look(seen(both), scene, scene.ids)[0][0, 0] == pytest.approx(1.0), "the mean"
 
 
+def test_a_look_at_some_pairs_is_a_look_at_all_for_those_pairs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scene = mapped(seen(torch.randn(3, 3, generator=generator)))
+    segments = seen(torch.randn(3, 3, generator=generator))
+    wanted = torch.tensor([[True, False, True], [False, False, True], [True, True, False]])
+    every, reliable = cues.look(segments, scene, scene.ids)
+    some, also = cues.look(segments, scene, scene.ids, wanted)
+    assert torch.equal(reliable, also)
+    assert torch.allclose(some[wanted], every[wanted], atol=1e-7)
+    assert (some[~wanted] == 0).all()
+
+
 def test_unused_places_of_the_gallery_do_not_count() -> None:
     """A zero would beat every negative cosine."""
     scene = mapped(seen(torch.eye(3)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Int32, Int64
 from torch import Tensor
@@ -12,19 +13,30 @@ from seg3r.types import Segments
 
 
 def look(
-    segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]
+    segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], wanted: Bool[Tensor, "m c"] | None = None
 ) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
     """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks (OpenTrack3D
-    specification, 3.4). Second: whether both sides have a descriptor at all."""
-    if segments.features is None or len(ids) == 0:
-        return torch.zeros(len(segments), len(ids)), torch.zeros(len(segments), len(ids), dtype=torch.bool)
+    specification, 3.4). Second: whether both sides have a descriptor at all.
+
+    Args:
+        wanted: pairs worth the work (None: all); the others get 0.
+    """
+    m, c = len(segments), len(ids)
+    if segments.features is None or c == 0:
+        return torch.zeros(m, c), torch.zeros(m, c, dtype=torch.bool)
     gallery, count = scene.gallery(ids)
-    # Double precision: the order of a product's sums is not ours to choose, and no decision may hang on it.
-    cosine = torch.einsum("md,cgd->mcg", segments.features.double(), gallery.double()).to(torch.float32)
-    unused = torch.arange(gallery.shape[1])[None, :] > count[:, None]
-    best = cosine.masked_fill(unused[None], -1.0).amax(dim=2)
     reliable = segments.features.any(1)[:, None] & gallery[:, 0].any(1)[None, :]
-    return best, reliable
+    unused = torch.arange(gallery.shape[1])[None, :] > count[:, None]
+    # Double precision: the order of a product's sums is not ours to choose, and no decision may hang on it.
+    if wanted is None:
+        cosine = torch.einsum("md,cgd->mcg", segments.features.double(), gallery.double()).to(torch.float32)
+        return cosine.masked_fill(unused[None], -1.0).amax(dim=2), reliable
+    row, column = wanted.numpy().nonzero()
+    ours, theirs = segments.features.numpy()[row], gallery.numpy()[column]
+    pairs = np.einsum("pd,pgd->pg", ours, theirs, dtype=np.float64).astype(np.float32)
+    best = np.zeros((m, c), np.float32)
+    best[row, column] = np.where(unused.numpy()[column], np.float32(-1), pairs).max(axis=1)
+    return torch.from_numpy(best), reliable
 
 
 def identity(segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]) -> Float32[Tensor, "m c"]:

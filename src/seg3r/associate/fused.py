@@ -60,7 +60,8 @@ class Fused:
         iou, contained = cues.overlap(
             covered.shared, covered.segment_sizes, covered.instance_sizes, self.least_evidence
         )
-        cosine, reliable = cues.look(segments, scene, covered.ids)
+        near = contained >= self.least_contained
+        cosine, reliable = cues.look(segments, scene, covered.ids, near if self.least_contained else None)
         looks = ((cosine - self.look_floor) / (1 - self.look_floor)).clamp(0, 1)
         weight = torch.where(reliable, torch.tensor(self.look), torch.tensor(0.0))
         others = self.overlap + self.identity + self.box
@@ -73,7 +74,7 @@ class Fused:
             score = score * (self.look + others - weight) / others
         score = score + weight * looks
 
-        allowed = (contained >= self.least_contained) & (covered.shared > 0 if self.least_contained else True)
+        allowed = near & (covered.shared > 0 if self.least_contained else True)
         allowed = allowed & (~reliable | (cosine >= self.least_look))
         pairs = self.assign(score, allowed, self.threshold)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
 
 F32 = npt.NDArray[np.float32]
 I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
+U64 = npt.NDArray[np.uint64]
 
 BIN_M = 0.005
 BINS = 4096
@@ -33,18 +34,25 @@ def edge_free(depth: F32, confidence: F32, stride: int, jump: float, near: float
             out[r, c] = ok
 
 
-@njit(cache=True, nogil=True, parallel=True)
-def count_pixels(masks: U8, stride: int, counts: I32, boxes: I32) -> None:
-    """Lattice pixels in each mask, and their box: rows from, to, columns from, to (exclusive)."""
+@njit(cache=True, nogil=True)
+def count_pixels(masks: U8, words: U64, stride: int, counts: I32, boxes: I32) -> None:
+    """Lattice pixels in each mask, and their box: rows from, to, columns from, to (exclusive).
+
+    `words` is the same memory eight pixels at a time ([m H W/8]); empty where the width does not allow it.
+    """
     m, H, W = masks.shape
-    for i in prange(m):
+    chunk = 8 if words.size else W
+    for i in range(m):
         n, top, bottom, left, right = 0, H, 0, W, 0
         for r in range(0, H, stride):
             before = n
-            for c in range(0, W, stride):
-                if masks[i, r, c]:
-                    n += 1
-                    left, right = min(left, c), max(right, c + 1)
+            for w in range(W // chunk):
+                if words.size and words[i, r, w] == np.uint64(0):
+                    continue
+                for c in range(-(-w * chunk // stride) * stride, (w + 1) * chunk, stride):
+                    if masks[i, r, c]:
+                        n += 1
+                        left, right = min(left, c), max(right, c + 1)
             if n > before:
                 top, bottom = min(top, r), r + 1
         counts[i] = n
@@ -154,14 +162,14 @@ def _keep_clusters(
     return left
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def clean_pixels(
     masks: U8, depth: F32, usable: U8, fx: float, fy: float, stride: int, erode: int, mads: float, least_m: float,
     eps: float, neighbours: int, share: float, boxes: I32, starts: I32, pixels: I32, counts: I32,
 ) -> None:
     """Per mask: lattice pixels (flat) that survive erosion, the gates and clustering, from `starts[i]` on."""
     m, H, W = masks.shape
-    for i in prange(m):
+    for i in range(m):
         own = pixels[starts[i] : starts[i + 1]]
         n = 0
         for r in range(boxes[i, 0], boxes[i, 1], stride):

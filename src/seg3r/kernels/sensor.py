@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
 
 F32 = npt.NDArray[np.float32]
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def unproject_in_range(
     depth: F32, across: F32, down: F32, eye: F32, near: float, far: float, trusted: F32, points: F32, confidence: F32
 ) -> None:
@@ -19,7 +19,7 @@ def unproject_in_range(
         across: [W 3], down: [H 3]: their sum is a pixel's ray in the world, of unit depth.
     """
     H, W = depth.shape
-    for r in prange(H):
+    for r in range(H):
         for c in range(W):
             d = depth[r, c]
             finite = d if np.isfinite(d) else np.float32(0)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.kernels import scene as kernels
+from seg3r.kernels import grid as kernels
 from seg3r.scene import io
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from seg3r.kernels import scene as kernels
+from seg3r.kernels import owners as kernels
 from seg3r.scene.columns import Columns
 
 I32 = npt.NDArray[np.int32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from seg3r.kernels import scene as kernels
+from seg3r.kernels import grid as kernels
 from seg3r.scene.columns import Columns
 
 F32 = npt.NDArray[np.float32]
@@ -82,7 +82,8 @@ class PointGrid:
             done = kernels.insert(
                 done, points, colors, pixels, self.T_map_world, eye_map, 0 if eye is None else reach, self.voxel_m,
                 frame, stamp, self._slots, b["key"], b["points"], b["members"], b["grid"], self._counts,
-                t["position"], t["color"], t["origin"], t["seen"], t["weight"], t["stamp"], self.first_edge["edge"], rows,
+                t["position"], t["color"], t["origin"], t["seen"], t["weight"], t["stamp"], self.first_edge["edge"],
+                rows,
             )
             if done == len(points):
                 return rows
@@ -131,14 +132,13 @@ class PointGrid:
             depth, K, T_map_cam, self.voxel_m, tolerance, step,
             self._slots, self._blocks["key"], self._blocks["stamp"], self._stamp, blocks,
         )
-        starts = np.zeros(found + 1, np.int32)
-        np.cumsum(self._blocks["points"][blocks[:found]], out=starts[1:])
-        rows, pixels, kept = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.int32), np.empty(found, np.int32)
-        kernels.visible_points(
-            blocks[:found], starts, self._blocks["members"], self.table["position"], depth, K, inverse(T_map_cam),
-            tolerance, rows, pixels, kept,
+        counts = self._blocks["points"][blocks[:found]]
+        room = int(counts.sum()) + 1  # the kernel writes one ahead
+        rows, pixels = np.empty(room, np.int32), np.empty(room, np.int32)
+        count = kernels.visible_points(
+            blocks[:found], counts, self._blocks["members"], self.table["position"], depth, K, inverse(T_map_cam),
+            tolerance, rows, pixels,
         )
-        count = kernels.close_gaps(starts, kept, rows, pixels)
         return rows[:count], pixels[:count]
 
     def project(self, rows: I32, depth: F32, K: F64, T_world_cam: F64, tolerance: float) -> I32:

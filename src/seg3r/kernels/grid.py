@@ -1,16 +1,14 @@
-"""The inner loops of the scene map: a sparse voxel grid of points, and who owns each.
+"""The inner loops of the scene map: a sparse voxel grid of points.
 
 The grid is a hash of blocks, each a dense cube of `SIDE`^3 voxels that hold a point's row or -1, and the list of the
-rows it holds. Ownership is a set of
-edges (instance row, point), each threaded on two linked lists: the owners of a point, and the points of an instance.
-Kernels that may run out of room return how far they came; the caller grows its arrays and calls again.
+rows it holds. Kernels that may run out of room return how far they came; the caller grows its arrays and calls again.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit, prange
+from numba import njit
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -22,6 +20,8 @@ SHIFT = 3
 SIDE = 1 << SHIFT
 CELLS = SIDE**3
 REACH_M = 3.0
+SETTLED = 32
+"""Measurements after which a point's place and colour are known."""
 _BIAS = 1 << 20
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
@@ -107,7 +107,7 @@ def insert(
     frame: int, stamp_now: int, table: I32, block_keys: I64, block_points: I32, members: I32, grid: I32,
     counts: I64, position: F32, color: F32, origin: I32, seen: I32, weight: I32, stamp: I32, first_edge: I32, out: I32,
 ) -> int:
-    """Put points (world) into their voxels; each voxel's point is the mean of all that fell in.
+    """Put points (world) into their voxels; each voxel's point is the mean of the first `SETTLED` that fell in.
 
     A point in an empty voxel counts for one that stands at most `reach` voxels before or behind it on its ray from
     `eye` (in the map's frame), if there is one: depth noise must not grow a shell around every surface. Beyond
@@ -160,13 +160,14 @@ def insert(
             origin[row, 0], origin[row, 1], origin[row, 2] = frame, pixels[i, 0], pixels[i, 1]
             seen[row], weight[row], stamp[row], first_edge[row] = 1, 1, stamp_now, -1
         else:
-            weight[row] += 1
-            gain = 1.0 / weight[row]
-            position[row, 0] = _held(position[row, 0] + (mx - position[row, 0]) * gain, x, voxel_m)
-            position[row, 1] = _held(position[row, 1] + (my - position[row, 1]) * gain, y, voxel_m)
-            position[row, 2] = _held(position[row, 2] + (mz - position[row, 2]) * gain, z, voxel_m)
-            for c in range(3):
-                color[row, c] += (float(colors[i, c]) - color[row, c]) * gain
+            if weight[row] < SETTLED:
+                weight[row] += 1
+                gain = 1.0 / weight[row]
+                position[row, 0] = _held(position[row, 0] + (mx - position[row, 0]) * gain, x, voxel_m)
+                position[row, 1] = _held(position[row, 1] + (my - position[row, 1]) * gain, y, voxel_m)
+                position[row, 2] = _held(position[row, 2] + (mz - position[row, 2]) * gain, z, voxel_m)
+                for c in range(3):
+                    color[row, c] += (float(colors[i, c]) - color[row, c]) * gain
             if stamp[row] != stamp_now:
                 stamp[row] = stamp_now
                 seen[row] += 1
@@ -357,37 +358,23 @@ def _confirmed(
     return row * W + column if inside & (measured > 0) & (abs(cz - measured) <= tolerance) else -1
 
 
-@njit(cache=True, nogil=True, parallel=True)
+@njit(cache=True, nogil=True)
 def visible_points(
-    blocks: I32, starts: I32, members: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
-    rows: I32, pixels: I32, kept: I32,
-) -> None:
-    """Points of these blocks that the depth map confirms, with their pixel (flat).
-
-    Block b, which holds starts[b + 1] - starts[b] points, writes its `kept[b]` ones from starts[b] on.
-    """
-    for b in prange(blocks.shape[0]):
-        at = starts[b]
-        for i in range(starts[b + 1] - starts[b]):
+    blocks: I32, counts: I32, members: I32, position: F32, depth: F32, K: F64, T_cam_map: F64, tolerance: float,
+    rows: I32, pixels: I32,
+) -> int:
+    """Points of these blocks (block b holds `counts[b]`) that the depth map confirms, with their pixel (flat)."""
+    found = 0
+    for b in range(blocks.shape[0]):
+        for i in range(counts[b]):
             row = members[blocks[b], i]
             pixel = _confirmed(
                 float(position[row, 0]), float(position[row, 1]), float(position[row, 2]), depth, K, T_cam_map,
                 tolerance,
             )
-            rows[at] = row  # written always: a branch that cannot be foretold costs more
-            pixels[at] = pixel
-            at += pixel >= 0
-        kept[b] = at - starts[b]
-
-
-@njit(cache=True, nogil=True)
-def close_gaps(starts: I32, kept: I32, rows: I32, pixels: I32) -> int:
-    """Move what `visible_points` wrote together; returns how many."""
-    found = 0
-    for b in range(kept.shape[0]):
-        for i in range(starts[b], starts[b] + kept[b]):
-            rows[found], pixels[found] = rows[i], pixels[i]
-            found += 1
+            rows[found] = row  # written always: a branch that cannot be foretold costs more
+            pixels[found] = pixel
+            found += pixel >= 0
     return found
 
 
@@ -401,161 +388,6 @@ def project_points(
         out[i] = _confirmed(
             float(place[0]), float(place[1]), float(place[2]), depth, K, T_cam_map, tolerance
         )
-
-
-@njit(cache=True, nogil=True)
-def hit(
-    start: int, points: I32, rows: I32, stamp_now: int, first_of_point: I32, first_of_row: I32, size_of_row: I32,
-    e_row: I32, e_point: I32, e_hits: I32, e_views: I32, e_next: I32, e_row_next: I32, e_hit_stamp: I32,
-    e_view_stamp: I32, counts: I64,
-) -> int:
-    """Count one hit of `rows[i]` on `points[i]`, at most one a frame; makes the edge where there is none.
-
-    `counts` holds (edges used, head of the free list). Returns the first pair that did not fit, or len(points).
-    """
-    for i in range(start, points.shape[0]):
-        point, row = points[i], rows[i]
-        e = first_of_point[point]
-        while e >= 0 and e_row[e] != row:
-            e = e_next[e]
-        if e < 0:
-            if counts[1] >= 0:
-                e = int(counts[1])
-                counts[1] = e_next[e]
-            elif counts[0] < e_row.shape[0]:
-                e = int(counts[0])
-                counts[0] += 1
-            else:
-                return i
-            e_row[e], e_point[e], e_hits[e], e_views[e] = row, point, 0, 0
-            e_hit_stamp[e], e_view_stamp[e] = -1, -1
-            e_next[e] = first_of_point[point]
-            first_of_point[point] = e
-            e_row_next[e] = first_of_row[row]
-            first_of_row[row] = e
-            size_of_row[row] += 1
-        if e_hit_stamp[e] != stamp_now:
-            e_hit_stamp[e] = stamp_now
-            e_hits[e] += 1
-            if e_view_stamp[e] != stamp_now:
-                e_view_stamp[e] = stamp_now
-                e_views[e] += 1
-    return len(points)
-
-
-@njit(cache=True, nogil=True)
-def count_views(
-    points: I32, matched: U8, stamp_now: int, first_of_point: I32, e_row: I32, e_next: I32, e_views: I32,
-    e_view_stamp: I32, in_view: I32,
-) -> None:
-    """Of the visible points: one view for each edge of a matched row, and how many of each row's points are in view."""
-    for i in range(points.shape[0]):
-        e = first_of_point[points[i]]
-        while e >= 0:
-            row = e_row[e]
-            in_view[row] += 1
-            if matched[row] and e_view_stamp[e] != stamp_now:
-                e_view_stamp[e] = stamp_now
-                e_views[e] += 1
-            e = e_next[e]
-
-
-@njit(cache=True, nogil=True)
-def edges_of_row(row: int, first_of_row: I32, e_row_next: I32, out: I32) -> int:
-    """Edges of one instance; returns how many."""
-    count = 0
-    e = first_of_row[row]
-    while e >= 0:
-        out[count] = e
-        count += 1
-        e = e_row_next[e]
-    return count
-
-
-@njit(cache=True, nogil=True)
-def unlink(edges: I32, first_of_point: I32, e_row: I32, e_point: I32, e_next: I32, counts: I64) -> None:
-    """Take edges out of their points' lists and put them on the free list. The rows' lists are the caller's."""
-    for i in range(edges.shape[0]):
-        e = edges[i]
-        point = e_point[e]
-        if first_of_point[point] == e:
-            first_of_point[point] = e_next[e]
-        else:
-            before = first_of_point[point]
-            while e_next[before] != e:
-                before = e_next[before]
-            e_next[before] = e_next[e]
-        e_row[e] = -1
-        e_next[e] = counts[1]
-        counts[1] = e
-
-
-@njit(cache=True, nogil=True)
-def absorb(
-    edges: I32, into: int, first_of_point: I32, first_of_row: I32, size_of_row: I32, e_row: I32, e_point: I32,
-    e_hits: I32, e_views: I32, e_next: I32, e_row_next: I32, spare: I32,
-) -> int:
-    """Give one row's edges to row `into`; where both own a point their counts add. Returns how many became spare."""
-    spared = 0
-    for i in range(edges.shape[0]):
-        e = edges[i]
-        other = first_of_point[e_point[e]]
-        while other >= 0 and e_row[other] != into:
-            other = e_next[other]
-        if other >= 0:
-            e_hits[other] += e_hits[e]
-            e_views[other] += e_views[e]
-            spare[spared] = e
-            spared += 1
-        else:
-            e_row[e] = into
-            e_row_next[e] = first_of_row[into]
-            first_of_row[into] = e
-            size_of_row[into] += 1
-    return spared
-
-
-@njit(cache=True, nogil=True)
-def count_owners(points: I32, first_of_point: I32, e_row: I32, e_next: I32, counts: I32) -> None:
-    """How many of these points each row owns."""
-    for i in range(points.shape[0]):
-        e = first_of_point[points[i]]
-        while e >= 0:
-            counts[e_row[e]] += 1
-            e = e_next[e]
-
-
-@njit(cache=True, nogil=True)
-def overlap_counts(
-    points: I32, cells: I32, cell_start: I32, cell_segments: I32, first_of_point: I32, e_row: I32, e_next: I32,
-    column_of_row: I32, shared: I32, segment_size: I32, instance_size: I32,
-) -> None:
-    """Over visible points: how many each segment covers, each instance owns, and both do.
-
-    `cells[i]` is the point's pixel cell; `cell_segments[cell_start[c]:cell_start[c + 1]]` are the segments there.
-    """
-    for i in range(points.shape[0]):
-        begin, end = cell_start[cells[i]], cell_start[cells[i] + 1]
-        for s in range(begin, end):
-            segment_size[cell_segments[s]] += 1
-        e = first_of_point[points[i]]
-        while e >= 0:
-            column = column_of_row[e_row[e]]
-            if column >= 0:
-                instance_size[column] += 1
-                for s in range(begin, end):
-                    shared[cell_segments[s], column] += 1
-            e = e_next[e]
-
-
-@njit(cache=True, nogil=True)
-def rows_of_points(points: I32, first_of_point: I32, e_row: I32, e_next: I32, flags: U8) -> None:
-    """Flag every row that owns any of these points."""
-    for i in range(points.shape[0]):
-        e = first_of_point[points[i]]
-        while e >= 0:
-            flags[e_row[e]] = 1
-            e = e_next[e]
 
 
 @njit(cache=True, nogil=True)
