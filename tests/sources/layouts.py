@@ -170,7 +170,40 @@ def write_sens(root: Path, frames: Sequence[Moment]) -> Path:
     return path
 
 
+def write_scannetpp(root: Path, frames: Sequence[Moment]) -> Path:
+    """An iPhone recording; the raw pose is ARKit's and not to be used."""
+    told = {}
+    for n, m in enumerate(frames):
+        save_image(m.rgb, root / "rgb" / f"frame_{n:06d}.jpg")
+        save_image(units(m.depth, 1000), root / "depth" / f"frame_{n:06d}.png")
+        told[f"frame_{n:06d}"] = {
+            "timestamp": 4000.5 + m.time_s, "pose": (np.eye(4) * 7).tolist(), "intrinsic": K.tolist(),
+            "aligned_pose": m.pose.tolist(), "imu": {},
+        }
+    (root / "pose_intrinsic_imu.json").write_text(json.dumps(told))
+    return root
+
+
+def write_scenefun3d(root: Path, frames: Sequence[Moment]) -> Path:
+    lines = []
+    for m in frames:
+        time_s = 7997.9 + m.time_s
+        stem = f"42445132_{time_s:.6f}"
+        save_image(m.rgb, root / "hires_wide" / f"{stem}.jpg")
+        save_image(units(m.depth, 1000), root / "hires_depth" / f"{stem}.png")
+        (root / "hires_wide_intrinsics").mkdir(exist_ok=True)
+        (root / "hires_wide_intrinsics" / f"{stem}.pincam").write_text(
+            f"{SIZE[1]} {SIZE[0]} {K[0, 0]} {K[1, 1]} {K[0, 2]} {K[1, 2]}"
+        )
+        T_cam_world = np.linalg.inv(m.pose)
+        numbers = [*Rotation.from_matrix(T_cam_world[:3, :3]).as_rotvec(), *T_cam_world[:3, 3]]
+        lines.append(f"{time_s:.6f} " + " ".join(f"{v:.9f}" for v in numbers))
+    (root / "hires_poses.traj").write_text("\n".join(lines) + "\n")
+    return root
+
+
 WRITERS = {
     "rgbd_folder": write_rgbd_folder, "float_folder": write_float_folder, "tum": write_tum,
     "seven_scenes": write_seven_scenes, "replica": write_replica, "scannet": write_scannet, "sens": write_sens,
+    "scannetpp": write_scannetpp, "scenefun3d": write_scenefun3d,
 }

@@ -17,6 +17,7 @@ from . import layouts
 KINDS = {
     "rgbd_folder": "RGB-D folder", "float_folder": "RGB-D folder", "tum": "TUM RGB-D", "seven_scenes": "7-Scenes",
     "replica": "Replica (NICE-SLAM)", "scannet": "ScanNet export", "sens": "ScanNet .sens",
+    "scannetpp": "ScanNet++ iPhone", "scenefun3d": "SceneFun3D",
 }
 every_layout = pytest.mark.parametrize("layout", list(layouts.WRITERS))
 
@@ -95,7 +96,8 @@ def test_describe(layout: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("layout", "stem"), [
     ("rgbd_folder", "00002"), ("float_folder", "2"), ("seven_scenes", "frame-000002"), ("replica", "000002"),
-    ("scannet", "2"), ("sens", "2"), ("tum", "1305031102.241971"),
+    ("scannet", "2"), ("sens", "2"), ("tum", "1305031102.241971"), ("scannetpp", "frame_000002"),
+    ("scenefun3d", "42445132_7997.966667"),
 ])
 def test_stem_names_the_files(layout: str, stem: str, tmp_path: Path) -> None:
     source = open_source(write(layout, tmp_path / "recording", layouts.moments()))

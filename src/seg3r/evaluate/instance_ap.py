@@ -92,7 +92,7 @@ class OverlapTable:
     sizes: Int64[np.ndarray, "p"]
     scores: Float64[np.ndarray, "p"]
     void: Int64[np.ndarray, "p"]
-    """Vertices of each prediction that belong to no ground-truth instance."""
+    """Vertices of each prediction that belong to no ground-truth instance and are forgiven; 0 where none are."""
     shared: Int64[np.ndarray, "p g"]
     """Vertices in common."""
 
@@ -168,8 +168,9 @@ def overlap_table(
         raise InputError(f"masks are over {prediction.vertex_count} vertices, the ground truth over {len(gt_ids)}")
     if len(gt_ids) and gt_ids.max() >= LARGEST_ID:
         raise InputError(f"ground-truth id {gt_ids.max()} is not label * 1000 + instance")
+    counted = np.ones(len(gt_ids), np.bool_) if protocol.excluded_id is None else gt_ids != protocol.excluded_id
     ids = np.maximum(gt_ids, 0)
-    counts = np.bincount(ids)
+    counts = np.bincount(ids[counted])
     present = np.flatnonzero(counts)
     gt_classes = _class_of(present // 1000, protocol)
     present, gt_classes = present[gt_classes >= 0], gt_classes[gt_classes >= 0]
@@ -179,16 +180,17 @@ def overlap_table(
         present = present[np.lexsort((present, present % 1000))]
         gt_classes, classes = np.zeros_like(present), np.zeros_like(classes)
 
-    g, kept = len(present), classes >= 0
+    g, p, kept = len(present), len(prediction), classes >= 0
     row_of = np.full(len(counts), g, np.int32)
     row_of[present] = np.arange(g)
-    sizes = np.diff(prediction.starts)
-    owners = np.repeat(np.arange(len(prediction)) * (g + 1), sizes)
-    shared = np.bincount(owners + row_of[ids[prediction.vertices]], minlength=len(prediction) * (g + 1))
-    shared = shared.reshape(len(prediction), g + 1)[kept]
+    inside = counted[prediction.vertices]
+    owners = np.repeat(np.arange(p), np.diff(prediction.starts))[inside]
+    rows = row_of[ids[prediction.vertices[inside]]]
+    shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[kept]
+    void = shared[:, g] if protocol.void == "ignored" else np.zeros(len(shared), np.int64)
     return OverlapTable(
-        gt_classes, counts[present], classes[kept], sizes[kept], prediction.scores[kept], shared[:, g],
-        np.ascontiguousarray(shared[:, :g]),
+        gt_classes, counts[present], classes[kept], shared.sum(axis=1), prediction.scores[kept],
+        np.ascontiguousarray(void), np.ascontiguousarray(shared[:, :g]),
     )
 
 
@@ -251,16 +253,27 @@ def evaluate_scenes(
             tables.append(overlap_table(ids, prediction, protocol, class_agnostic))
         except InputError as error:
             raise InputError(f"scene {name}: {error}") from error
+    return evaluate_tables(tables, names, protocol, class_agnostic, scores)
+
+
+def evaluate_tables(
+    tables: Sequence[OverlapTable],
+    scene_names: Sequence[str],
+    protocol: Protocol,
+    class_agnostic: bool = False,
+    scores: Literal["ranked", "constant"] = "ranked",
+) -> Result:
+    """`evaluate_scenes` from what was counted: tables are small where masks of many scenes are not."""
     classes = ("object",) if class_agnostic else protocol.names
     pooled, alone = average_precision(tables, len(classes), protocol.min_region, scores)
     return Result(
         pooled.means(),
         {name: APs(float(row[:-1].mean()), float(row[0]), float(row[-1]))
          for name, row in zip(classes, pooled.ap, strict=True)},
-        {name: curves.means() for name, curves in zip(names, alone, strict=True)},
+        {name: curves.means() for name, curves in zip(scene_names, alone, strict=True)},
         pooled,
-        {"protocol": protocol.name, "min_region": protocol.min_region, "class_agnostic": class_agnostic,
-         "scores": scores, "scenes": len(tables)},
+        {"protocol": protocol.name, "min_region": protocol.min_region, "void": protocol.void,
+         "class_agnostic": class_agnostic, "scores": scores, "scenes": len(tables)},
     )
 
 

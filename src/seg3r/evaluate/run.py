@@ -81,11 +81,11 @@ def score_runs(
         for t in steps
     ]
     tables = [overlap_table(ids, said, protocol, True) for ids, said in zip(gt, final, strict=True)]
-    return result, curve, _pooled([quality(t.shared, t.sizes, t.gt_sizes) for t in tables])
+    return result, curve, mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in tables])
 
 
-def _pooled(each: Sequence[Quality]) -> Quality:
-    """Mean over recordings that have a value."""
+def mean_quality(each: Sequence[Quality]) -> Quality:
+    """Each number's mean over the recordings that have a value."""
 
     def mean(values: Sequence[float]) -> float:
         known = [v for v in values if not math.isnan(v)]

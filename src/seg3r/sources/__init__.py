@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seg3r.errors import InputError
-from seg3r.sources import images, replica, rgbd_folder, scannet, seven_scenes, tum
+from seg3r.sources import images, replica, rgbd_folder, scannet, scannetpp, scenefun3d, seven_scenes, tum
 from seg3r.sources.camera import open_camera
 from seg3r.sources.recording import Recording, one_line
 from seg3r.sources.sens import open_sens
@@ -37,6 +37,8 @@ LAYOUTS = (
     Layout("TUM RGB-D", "rgb.txt and depth.txt", tum.recognise, tum.open_tum),
     Layout("Replica", "results/ and traj.txt", replica.recognise, replica.open_replica),
     Layout("ScanNet export", "color/ and intrinsic/intrinsic_color.txt", scannet.recognise, scannet.open_scannet),
+    Layout("ScanNet++ iPhone", "pose_intrinsic_imu.json", scannetpp.recognise, scannetpp.open_scannetpp),
+    Layout("SceneFun3D", "hires_wide/ with hires_poses.traj", scenefun3d.recognise, scenefun3d.open_scenefun3d),
     Layout("RGB-D folder", "color/ with depth/ and poses/", rgbd_folder.recognise, rgbd_folder.open_rgbd_folder),
     Layout("ScanNet .sens", "one .sens file", lambda root: _only_sens(root) is not None,
            lambda root, every: open_sens(_only_sens(root) or root, every)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -165,7 +165,20 @@ class ListedRecording:
             if not bool(depth.any()):
                 raise UnusableError("colour and depth do not overlap", shot.stem)
             T_world_cam = T_world_cam if T is None else T_world_cam @ T
-        return Frame(shot.index, shot.time_s, rgb, depth, Camera(self._K, T_world_cam, size))
+        K = self._K if shot.K is None else self._own_intrinsics(shot, shot.K, size)
+        return Frame(shot.index, shot.time_s, rgb, depth, Camera(K, T_world_cam, size))
+
+    def _own_intrinsics(
+        self, shot: Shot, read: Callable[[], npt.NDArray[np.float64]], size: tuple[int, int]
+    ) -> torch.Tensor:
+        """Of this frame alone."""
+        with reading("intrinsics", shot.stem):
+            K = read()
+        try:
+            color = checked_camera(K, self._sample.color_size, "intrinsics")
+        except InputError as error:
+            raise UnusableError("intrinsics do not fit the image", f"{shot.stem} ({error})") from error
+        return color.scaled(size).K
 
     def _same_camera(self) -> bool:
         c = self.calibration

@@ -32,6 +32,8 @@ class Shot:
     """T_world_cam [4 4] of the colour camera."""
     problem: str | None = None
     """Why it cannot be a frame, where the listing already says so."""
+    K: Callable[[], npt.NDArray[np.float64]] | None = None
+    """Of this colour image, where the camera focuses as it goes; for recordings whose depth is registered to colour."""
 
 
 def files(folder: Path, suffixes: Iterable[str], start: str = "", end: str = "") -> dict[str, Path]:

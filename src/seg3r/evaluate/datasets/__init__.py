@@ -1,0 +1,11 @@
+"""Ground truth in the layout each data set ships, and a method measured on a folder of it.
+
+`DATASETS` names them; a data set is how to find its scenes, the frames of one and the truth of one.
+"""
+
+from __future__ import annotations
+
+from seg3r.evaluate.datasets.catalogue import DATASETS, Dataset, dataset_called
+from seg3r.evaluate.datasets.measure import DatasetResult, evaluate_dataset
+
+__all__ = ["DATASETS", "Dataset", "DatasetResult", "dataset_called", "evaluate_dataset"]

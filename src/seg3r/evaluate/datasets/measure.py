@@ -1,0 +1,198 @@
+"""A method on every scene of a data set: frames -> map -> the truth's vertices -> labels -> AP in four conventions."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+
+from seg3r.errors import InputError
+from seg3r.evaluate.columns import Columns, four_columns, labelled_scene
+from seg3r.evaluate.datasets.catalogue import Dataset, dataset_called
+from seg3r.evaluate.instance_ap import Result, ScenePrediction, evaluate_tables, overlap_table
+from seg3r.evaluate.quality import Quality, quality
+from seg3r.evaluate.run import REACH, mean_quality, predict
+from seg3r.mapper import Mapper
+from seg3r.scene import SceneMap
+from seg3r.types import Frame
+
+Label = Callable[[SceneMap, Sequence[str]], Float32[Tensor, "k c"]]
+"""A map and the names of the classes -> the probability of each for every instance, in the order of `scene.ids`."""
+Frames = TypeVar("Frames", bound=Iterable[Frame])
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetResult:
+    """What a method scored on a data set."""
+
+    columns: Columns | None
+    """With labels; None where nobody gave any."""
+    agnostic: Result
+    """One class for all, ranked by instance score."""
+    quality: Quality
+    settings: Mapping[str, Any]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file, NaN as null."""
+        return {
+            **({} if self.columns is None else {"labelled": self.columns.as_json()}),
+            "class_agnostic": self.agnostic.as_json(),
+            "purity": _rounded(self.quality.purity), "completeness": _rounded(self.quality.completeness),
+            "settings": dict(self.settings),
+        }
+
+    def lines(self) -> list[str]:
+        """For a terminal."""
+        overall = self.agnostic.overall
+        ap, ap50, ap25 = ("-" if np.isnan(value) else f"{100 * value:.1f}" for value in overall)
+        told = f"class-agnostic, ranked: AP {ap}, AP50 {ap50}, AP25 {ap25}"
+        return [*([] if self.columns is None else [*self.columns.lines(), ""]), told]
+
+
+@dataclass(frozen=True, eq=False)
+class _Said:
+    """What a method said of one scene."""
+
+    prediction: ScenePrediction
+    labels: Float32[np.ndarray, "k c"] | None
+
+
+def evaluate_dataset(
+    name: str,
+    folder: Path,
+    open_frames: Callable[[Path, int], Frames],
+    make_mapper: Callable[[Frames], Mapper],
+    label: Label | None = None,
+    scenes: Sequence[str] | None = None,
+    every: int | None = None,
+    reach: float = REACH,
+    saved: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> DatasetResult:
+    """Measure a method on a data set.
+
+    Args:
+        name: one of `DATASETS`.
+        folder: the data set.
+        open_frames: a scene's folder of frames and the stride -> its frames.
+        make_mapper: a fresh mapper for them.
+        label: without it only the class-agnostic measure is taken.
+        scenes: a split; None: every scene with truth in the folder.
+        every: stride over the frames; None: the usual one.
+        reach: a vertex belongs to what owns the nearest map point within so many voxels.
+        saved: a folder that keeps what was said of each scene: an interrupted measurement goes on where it stopped.
+        settings: of the method; what is kept in `saved` under other settings is refused.
+        progress: called with (scene, scenes done, scenes) after each.
+
+    Raises:
+        InputError: no scene, one that is not there, or one whose frames or truth cannot be read; `saved` of another
+            measurement.
+    """
+    dataset = dataset_called(name)
+    chosen = _chosen(dataset, folder, scenes)
+    stride = dataset.every if every is None else every
+    told = {
+        "dataset": name, "every": stride, "reach_voxels": reach, "labels": label is not None, **(settings or {}),
+    }
+    if saved is not None:
+        _claim(saved, told)
+    protocol = dataset.protocol
+    labelled, agnostic = [], []
+    for done, scene in enumerate(chosen, 1):
+        truth = dataset.truth(folder, scene)
+        kept = None if saved is None else saved / f"{scene}.npz"
+        said = None if kept is None else _load(kept)
+        if said is None:
+            frames = open_frames(dataset.recording(folder, scene), stride)
+            mapper = make_mapper(frames)
+            for frame in frames:
+                mapper.step(frame)
+            result = mapper.result()
+            probabilities = None if label is None else label(result, protocol.phrases).cpu().numpy()
+            said = _Said(predict(result, truth.vertices, reach * result.voxel_m), probabilities)
+        try:
+            agnostic.append(overlap_table(truth.ids, said.prediction, protocol, class_agnostic=True))
+        except InputError as error:
+            raise InputError(f"scene {scene}: {error}") from error
+        if said.labels is not None:
+            labelled.append(labelled_scene(scene, truth.ids, said.prediction, said.labels, protocol))
+        if kept is not None and not kept.is_file():
+            _save(kept, said)
+        if progress is not None:
+            progress(scene, done, len(chosen))
+    return DatasetResult(
+        None if label is None else four_columns(labelled, protocol),
+        evaluate_tables(agnostic, chosen, protocol, class_agnostic=True),
+        mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in agnostic]),
+        {**told, "scenes": list(chosen)},
+    )
+
+
+def _chosen(dataset: Dataset, folder: Path, scenes: Sequence[str] | None) -> list[str]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the one that holds {dataset.name}")
+    found = dataset.scenes(folder)
+    if not found:
+        raise InputError(f"{folder}: no scene of {dataset.name} in it; looked for {dataset.looked_for}")
+    if scenes is None:
+        return found
+    if missing := [scene for scene in scenes if scene not in found]:
+        raise InputError(
+            f"{folder}: no truth of scene {missing[0]} ({len(missing)} of {len(scenes)} are missing); "
+            f"looked for {dataset.looked_for}"
+        )
+    return list(dict.fromkeys(scenes))
+
+
+def _rounded(value: float) -> float | None:
+    return None if np.isnan(value) else round(value, 4)
+
+
+def _claim(saved: Path, told: Mapping[str, Any]) -> None:
+    """Write down whose results the folder keeps, or refuse it if they are another's."""
+    ours, path = json.dumps(told, sort_keys=True, default=str), saved / "settings.json"
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != ours:
+            raise InputError(f"{saved}: keeps the results of other settings ({path}); give another folder")
+        return
+    saved.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(ours, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _save(path: Path, said: _Said) -> None:
+    prediction = said.prediction
+    arrays = {"vertices": prediction.vertices, "starts": prediction.starts, "scores": prediction.scores}
+    if said.labels is not None:
+        arrays["labels"] = said.labels
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, vertex_count=prediction.vertex_count, **arrays)  # type: ignore[arg-type]
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _load(path: Path) -> _Said | None:
+    if not path.is_file():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            scores = file["scores"]
+            prediction = ScenePrediction(
+                file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
+            )
+            return _Said(prediction, file["labels"] if "labels" in file.files else None)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it and measure the scene again") from error
