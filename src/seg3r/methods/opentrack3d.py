@@ -7,6 +7,10 @@ The paper discloses its stages, not their equations: every number below is our d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+from jaxtyping import Float32, Int64
+from torch import Tensor
 
 from seg3r.associate.fused import Fused
 from seg3r.embed.patches import Patches
@@ -37,6 +41,8 @@ class OpenTrack3DConfig:
     """Weight of the visual cue; OnlineAnySeg's ablation says that space dominates. 0 switches it off, gate and all."""
     overlap: bool = True
     """False: only the look decides (ablation "w/o IoU")."""
+    pool: Literal["mask", "box"] = "mask"
+    """Descriptors over the mask, or (ablation "w/o mask-wise feature") over its box."""
     match: float = 0.35
     """tau_match: Details Matter 0.3, OVIR-3D 0.3 (IoU alone)."""
     denoise: bool = True
@@ -47,6 +53,10 @@ class OpenTrack3DConfig:
     consensus: float = 0.5
     """Share of the views showing two instances in which one mask covers both, from which they are one (MaskClustering's
     view consensus; the paper names a merge, not its rule). 0 or `merge` 0 switches it off."""
+    snap_add: float = 0.5
+    """With a mesh: a superpoint of which so much is owned is owned wholly (specification, 3.7) ..."""
+    snap_drop: float = 0.2
+    """... and one of which less is owned, not at all."""
     contained: float = 0.95
     """tau_incl: Details Matter 0.99, MaskClustering 0.8. More than 1 keeps parts of things."""
     least_observations: int = 2
@@ -60,8 +70,15 @@ def opentrack3d(
     segment: Segmenter | None = None,
     embed: Embedder | None = None,
     scene: SceneMap | None = None,
+    superpoints: tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]] | None = None,
 ) -> Mapper:
-    """The method with its weight-free parts; `segment` and `embed` put others into their sockets."""
+    """The method with its weight-free parts; `segment` and `embed` put others into their sockets.
+
+    Args:
+        scene: the map to continue.
+        superpoints: vertices of a mesh in the recording's world and the superpoint of each: where there is a mesh,
+            instances follow them (geometry refinement). Without one that code is not so much as imported.
+    """
     c = config or OpenTrack3DConfig()
     merge = Merge(iou=c.merge, look=0.6 if c.look else -1.0)
     consistency = Consistency(least=c.consistency)
@@ -70,13 +87,14 @@ def opentrack3d(
         *([consistency] if c.consistency else []),
         *([merge] if c.merge else []),
         *([consistency] if c.merge and c.consistency else []),
+        *([_snap(superpoints, c)] if superpoints is not None else []),
         Prune(least_observations=c.least_observations),
         Suppress(contained=c.contained),
     ]
     return Mapper(
         reconstruct=Sensor(far_m=c.far_m),
         segment=segment or GeometricSegmenter(),
-        embed=embed or Patches(),
+        embed=embed or Patches(pool=c.pool),
         lift=Lift(far_m=c.far_m, denoise=c.denoise),
         associate=Fused(
             look=c.look if c.overlap else 1.0,
@@ -90,3 +108,9 @@ def opentrack3d(
         refine=Chain(tuple(refine)),
         scene=scene or SceneMap(c.voxel_m, c.visible_m),
     )
+
+
+def _snap(superpoints: tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]], c: OpenTrack3DConfig) -> Refiner:
+    from seg3r.refine.snap import Snap
+
+    return Snap(*superpoints, add=c.snap_add, drop=c.snap_drop)
