@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float32, Int
 from scipy.spatial import cKDTree
 
 from seg3r.methods.opentrack3d import opentrack3d
@@ -54,13 +55,13 @@ def map_room(seed: int, masks: str, frames: int = 60, size: tuple[int, int] = (2
 
 
 def things_of(
-    scene: SceneMap, points: np.ndarray, instances: np.ndarray  # type: ignore[type-arg]
+    scene: SceneMap, points: Float32[np.ndarray, "n 3"], instances: Int[np.ndarray, "n"]
 ) -> dict[int, int]:
     """Which labelled thing each instance mostly is.
 
     Args:
-        points: [n 3] of a labelled cloud in the map's world.
-        instances: [n] its labels, 0 = no thing.
+        points: of a labelled cloud in the map's world.
+        instances: its labels, 0 = no thing.
     """
     distance, nearest = cKDTree(points).query(scene.points.numpy(), distance_upper_bound=NEAR_M)
     label = np.append(instances, 0)[np.where(np.isfinite(distance), nearest, len(instances))]

@@ -1,0 +1,135 @@
+"""Methods on rooms, maps against clouds, data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from seg3r.api.mapping import CURVE_EVERY, THINGS, Preset, Progress, make_mapper, unlabelled
+from seg3r.api.truth import read_truth, truth_masks, truth_surface
+from seg3r.associate.fused import Fused
+from seg3r.embed.oracle import TruthIdentity
+from seg3r.errors import InputError
+from seg3r.evaluate.benchmarks import protocol_from_classes
+from seg3r.evaluate.run import REACH, follow, predict, score_runs
+from seg3r.mapper import Mapper
+from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.protocols import Associator, Embedder
+from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
+from seg3r.scene import SceneMap
+from seg3r.segment.saved import Saved
+from seg3r.sources import Recording
+from seg3r.sources.rooms import RoomsSource
+
+
+def evaluate_rooms(
+    method: str = "opentrack3d",
+    preset: Preset = "bundled",
+    split: Literal["train", "val", "test"] = "val",
+    masks: Literal["geometric", "truth"] = "geometric",
+    association: Literal["own", "truth"] = "own",
+    depth: Literal["clean", "noisy"] = "noisy",
+    rooms: int = 8,
+    frame_count: int = 60,
+    size: tuple[int, int] = (240, 320),
+    online_every: int = CURVE_EVERY,
+    without: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Class-agnostic instance AP of a method on procedural rooms, with the oracle ladder (`masks`, `association`).
+
+    Args:
+        size: (H, W).
+        without: parts of the method to switch off; see `SWITCHES`.
+    """
+    names, truths, runs, seconds = [], [], [], []
+    for seed in split_seeds(split, rooms):
+        recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth)
+        truth = truth_surface(recording)
+        assert truth is not None
+        parts: dict[str, Any] = {"config": switched_off(without)}
+        if masks == "truth":
+            parts["segment"] = Saved(truth_masks(recording))
+        mapper = make_mapper(method, preset, **parts)
+        if association == "truth":
+            give_identity(mapper, recording)
+        runs.append(follow(mapper, recording, truth, online_every, REACH * mapper.scene.voxel_m))
+        names.append(recording.name)
+        truths.append(truth)
+        seconds.append(mapper.seconds)
+        if progress is not None:
+            progress(len(names), sum(len(run[max(run)]) for run in runs))
+    protocol = protocol_from_classes(CLASSES[1:], STRUCTURAL)
+    result, curve, quality = score_runs(names, truths, runs, protocol, True, "ranked")
+    settings = {
+        "method": method, "preset": preset, "split": split, "masks": masks, "association": association,
+        "depth": depth, "rooms": rooms, "frames": frame_count, "size": f"{size[1]}x{size[0]}",
+        "without": sorted(without), "max_dist_m": REACH * 0.02,
+    }
+    answer = result.as_json(curve, settings)
+    answer["purity"], answer["completeness"] = round(quality.purity, 4), round(quality.completeness, 4)
+    answer["median_ms"] = {
+        name: round(1e3 * float(np.median(np.concatenate([s[name] for s in seconds]))), 3) for name in seconds[0]
+    }
+    return answer
+
+
+def evaluate_map(
+    folder: Path, points: Path, gt: Path, class_agnostic: bool, scores_as: Literal["ranked", "constant"],
+    max_dist_m: float | None,
+) -> dict[str, Any]:
+    """A map folder against a labelled cloud in its world.
+
+    Raises:
+        InputError: missing or mismatched files, or a class-aware measure of a map without labels.
+    """
+    if not class_agnostic:
+        raise InputError(f"{folder}: its instances bear no labels of a benchmark; pass --class-agnostic")
+    scene = SceneMap.load(folder / "scene.safetensors")
+    truth = read_truth(points, gt)
+    reach_m = REACH * scene.voxel_m if max_dist_m is None else max_dist_m
+    said = {scene.frames: predict(scene, truth.vertices, reach_m)}
+    result, _, quality = score_runs([folder.name], [unlabelled(truth)], [said], THINGS, True, scores_as)
+    answer = result.as_json((), {"map": str(folder), "max_dist_m": reach_m, "scores": scores_as})
+    answer["purity"], answer["completeness"] = round(quality.purity, 4), round(quality.completeness, 4)
+    return answer
+
+
+SWITCHES: dict[str, Callable[[OpenTrack3DConfig], OpenTrack3DConfig]] = {
+    "look": lambda c: replace(c, look=0.0),
+    "overlap": lambda c: replace(c, overlap=False),
+    "denoise": lambda c: replace(c, denoise=False),
+    "consistency": lambda c: replace(c, consistency=0.0),
+    "merge": lambda c: replace(c, merge=0.0),
+}
+"""What `without` may name: the ablations of the paper's tables 5 and 6."""
+
+
+def switched_off(without: Sequence[str]) -> OpenTrack3DConfig:
+    """The method's config without these parts."""
+    config = OpenTrack3DConfig()
+    for name in without:
+        if name not in SWITCHES:
+            raise InputError(f"cannot switch off {name!r}; there are: {', '.join(SWITCHES)}")
+        config = SWITCHES[name](config)
+    return config
+
+
+def give_identity(mapper: Mapper, recording: Recording) -> None:
+    """The oracle of the ladder's last rung: segments know which thing they are, and association goes by that alone."""
+    read = truth_masks(recording)
+
+    def ids(frame_index: int) -> torch.Tensor | None:
+        id_map = read(frame_index)
+        return None if id_map is None else id_map.ids
+
+    embed: Embedder = TruthIdentity(ids, 1000)
+    associate: Associator = Fused(
+        look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0
+    )
+    mapper.embed.stage, mapper.associate.stage = embed, associate
