@@ -1,0 +1,156 @@
+"""Commands that make something: maps, rooms, superpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from tyro.conf import Positional
+
+from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, reasons, say, size, table
+
+
+@dataclass(frozen=True)
+class Demo:
+    """Map a noisy procedural room offline and write a page about it."""
+
+    out: Path = Path("out/demo")
+    """Folder of the map."""
+    seed: int | None = None
+    """Of the room; by default the first of the test split."""
+    json: JsonFile = None
+    """Also write the figures here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        from seg3r.rooms import split_seeds
+
+        seed = self.seed if self.seed is not None else split_seeds("test", 1)[0]
+        figures = _map("opentrack3d", f"rooms:{seed}:noisy", self.out, "bundled", None, 1, False, seed)
+        emit(self.json, figures)
+        say(f"{self.out / 'report.html'} shows {figures['instances']} instances from {figures['frames']} frames")
+        say(f"AP {figures['AP']:.3f} AP50 {figures['AP50']:.3f} AP25 {figures['AP25']:.3f}")
+
+
+@dataclass(frozen=True)
+class Run:
+    """Map a recording into a folder: scene.ply, instances.json, report.html, crops, scene.safetensors."""
+
+    method: Positional[str]
+    """opentrack3d: posed RGB-D."""
+    source: Positional[str]
+    """A video, a camera index, a folder (RGB-D, TUM, 7-Scenes, ScanNet, Replica), a .sens file, or rooms:SEED."""
+    out: Path
+    """Folder of the map; appears whole, at the end."""
+    preset: Literal["bundled", "foundation"] = "bundled"
+    """bundled: weight-free and small parts, offline on a CPU."""
+    masks: str | None = None
+    """Use the id maps in this folder of the recording (or `truth`) instead of a segmenter."""
+    every: int = 1
+    """Take every n-th frame."""
+    resume: bool = False
+    """Go on where an interrupted run of the same command stopped."""
+    seed: int = 0
+    """For parts that draw."""
+    json: JsonFile = None
+    """Also write the figures here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        figures = _map(
+            self.method, self.source, self.out, self.preset, self.masks, self.every, self.resume, self.seed
+        )
+        emit(self.json, figures)
+        skipped = sum(figures["skipped"].values())
+        note = "" if not skipped else f", {skipped} frames skipped ({reasons(figures['skipped'])})"
+        say(f"{self.out}: {figures['instances']} instances, {figures['points']} points from {figures['frames']} frames"
+             f" at {figures['frames_per_second']} a second{note}")
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a source holds."""
+
+    source: Positional[str]
+    """As for `run`."""
+    json: JsonFile = None
+    """Write it here as JSON (- : to standard output)."""
+
+    def __call__(self) -> None:
+        from seg3r import api
+
+        holds = api.frames(self.source).describe()
+        emit(self.json, holds)
+        if self.json is None:
+            table(holds)
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Write one procedural room as an RGB-D recording with truth."""
+
+    out: Path
+    """A new folder."""
+    seed: int = 0
+    """Of the room and of the walk."""
+    frames: int = 60
+    """Length of the walk."""
+    size: Size = "320x240"
+    """Of the images."""
+    depth: Literal["clean", "noisy"] = "noisy"
+    """noisy: range-dependent noise, holes at edges and grazing angles, quantised."""
+
+    def __call__(self) -> None:
+        from seg3r.rooms import write_room
+
+        write_room(self.seed, self.frames, size(self.size), self.depth, self.out)
+        say(f"{self.out}: {self.frames} frames of room {self.seed}")
+
+
+@dataclass(frozen=True)
+class Superpoints:
+    """Over-segment a mesh as ScanNet's Segmentator does (Felzenszwalb and Huttenlocher on vertex normals)."""
+
+    mesh: Positional[Path]
+    """A .ply mesh."""
+    out: Path
+    """.npy: one label per vertex."""
+    k: float = 0.01
+    """Larger: larger superpoints."""
+    min_verts: int = 20
+    """Smaller ones join a neighbour."""
+    json: JsonFile = None
+    """Also write the counts here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        import numpy as np
+
+        from seg3r.superpoints import mesh_superpoints, read_mesh
+
+        vertices, faces = read_mesh(self.mesh)
+        labels = mesh_superpoints(vertices, faces, self.k, self.min_verts)
+        temporary = self.out.with_name(f".{self.out.name}.tmp.npy")
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        np.save(temporary, labels)
+        temporary.replace(self.out)
+        count = int(labels.max()) + 1 if len(labels) else 0
+        emit(self.json, {"vertices": len(labels), "superpoints": count})
+        say(f"{self.out}: {count} superpoints of {len(labels)} vertices")
+
+
+def _map(
+    method: str, source: str, out: Path, preset: Literal["bundled", "foundation"], masks: str | None, every: int,
+    resume: bool, seed: int,
+) -> dict[str, Any]:
+    """`run`, with a bar."""
+    from seg3r import api
+
+    recording = api.frames(source, every)
+    mapper = api.make_mapper(method, preset, segment=api.masks_from(recording, masks))
+    settings = {"method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed}
+    total = len(recording) if isinstance(recording, Sized) else None
+    with ProgressBar("frame", total) as tick:
+        _, figures = api.map_recording(
+            mapper, recording, out, settings, resume, api.truth_surface(recording), tick
+        )
+    return figures
