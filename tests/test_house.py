@@ -25,7 +25,7 @@ OUTLOOK = GROUND | {"scene", "superpoints", "score", "colors", "records", "rende
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "types": {"errors"},
+    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "checkpoint": {"errors"}, "types": {"errors"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND,
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"},
@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "evaluate": OUTLOOK | {"mapper"},
     "export": OUTLOOK | {"report"}, "report": OUTLOOK, "viewer": OUTLOOK,
     "cluster": WORKSHOP | OUTLOOK | {"evaluate", "export"},
-    "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "viewer", "train", "cluster"},
+    "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "viewer", "train", "cluster", "checkpoint"},
 }
 """Room -> rooms it may import. One that is not listed stands on the ground and looks at the map, no more."""
 ANYTHING = {"cli", "__init__"}

@@ -12,7 +12,7 @@ import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8, jaxtyped
@@ -29,6 +29,8 @@ def _annotations(cls: Hashable) -> dict[str, Any]:
 
 
 def _matches(value: object, annotation: Any) -> bool:
+    if get_origin(annotation) is tuple:
+        return isinstance(value, tuple) and all(isinstance(each, get_args(annotation)[0]) for each in value)
     options = get_args(annotation) or (annotation,)
     return any(option is type(None) if value is None else isinstance(value, option) for option in options)
 
@@ -52,10 +54,13 @@ class TensorFields:
 
     def to(self: T, device: torch.device | str) -> T:
         """The same object with every tensor on `device`."""
-        moved = {}
+        moved: dict[str, Any] = {}
         for f in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, f.name)
-            moved[f.name] = value.to(device) if isinstance(value, (Tensor, TensorFields)) else value
+            if isinstance(value, tuple):
+                moved[f.name] = tuple(each.to(device) if isinstance(each, Tensor) else each for each in value)
+            else:
+                moved[f.name] = value.to(device) if isinstance(value, (Tensor, TensorFields)) else value
         return type(self)(**moved)
 
 

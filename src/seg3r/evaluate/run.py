@@ -36,15 +36,28 @@ class Truth:
 
 
 def predict(
-    scene: SceneMap, vertices: Float32[np.ndarray, "v 3"], max_dist_m: float, labels: Sequence[int] | None = None
+    scene: SceneMap,
+    vertices: Float32[np.ndarray, "v 3"],
+    max_dist_m: float,
+    labels: Sequence[int] | None = None,
+    certainty: Sequence[float] | None = None,
 ) -> ScenePrediction:
-    """A map's instances on the vertices of the truth. Without labels every instance gets label 1."""
+    """A map's instances on the vertices of the truth. Without labels every instance gets label 1.
+
+    Args:
+        labels: of each instance.
+        certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (OpenTrack3D specification,
+            3.11).
+    """
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
     margin_m = MARGIN * scene.voxel_m
     lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
-    return ScenePrediction.from_lists(lists, len(vertices), given, scores(scene).numpy().astype(np.float64))
+    confidence = scores(scene).numpy().astype(np.float64)
+    if certainty is not None:
+        confidence = (confidence**3 * np.asarray(certainty, np.float64)) ** 0.25
+    return ScenePrediction.from_lists(lists, len(vertices), given, confidence)
 
 
 def follow(

@@ -99,10 +99,10 @@ def _by_attribute(things: Sequence[ObjectInfo], rng: np.random.Generator) -> lis
     names = {o.name for o in things}
     for o in things:
         same = [p for p in things if p.name == o.name]
-        made.append(Question(_all_of(o.name, len(same)), "attribute", _ids(same)))
+        made.append(Question(all_of(o.name, len(same)), "attribute", _ids(same)))
         if o.color != "mixed":
             alike = [p for p in same if p.color == o.color]
-            made.append(Question(f"the {o.color} {_plural(o.name, len(alike))}", "attribute", _ids(alike)))
+            made.append(Question(f"the {o.color} {plural(o.name, len(alike))}", "attribute", _ids(alike)))
             color = [p for p in things if p.color == o.color]
             made.append(Question(f"everything that is {o.color}", "attribute", _ids(color)))
         material = [p for p in things if p.material == o.material]
@@ -132,7 +132,7 @@ def _by_relation(things: Sequence[ObjectInfo], rng: np.random.Generator) -> list
                 made.append(Question(f"What stands next to {unique[o.id]}?", "relation", _ids(beside)))
             for name in sorted({p.name for p in held}):
                 some = [p for p in held if p.name == name]
-                made.append(Question(f"the {_plural(name, len(some))} on {unique[o.id]}", "relation", _ids(some)))
+                made.append(Question(f"the {plural(name, len(some))} on {unique[o.id]}", "relation", _ids(some)))
             absent = [n for n in ("cup", "book", "ball", "vase") if all(p.name != n for p in held)]
             if held and absent:
                 made.append(Question(f"the {absent[int(rng.integers(len(absent)))]} on {unique[o.id]}", "relation", ()))
@@ -185,7 +185,7 @@ def _gap(a: ObjectInfo, b: ObjectInfo) -> float:
     return math.hypot(x, y)
 
 
-def _plural(name: str, count: int) -> str:
+def plural(name: str, count: int) -> str:
     if count < 2 or name == "books":
         return name
     if name.endswith("shelf"):
@@ -193,5 +193,5 @@ def _plural(name: str, count: int) -> str:
     return name + ("es" if name.endswith(("ch", "x", "s")) else "s")
 
 
-def _all_of(name: str, count: int) -> str:
-    return f"the {name}" if count == 1 else f"all {_plural(name, 2)}"
+def all_of(name: str, count: int) -> str:
+    return f"the {name}" if count == 1 else f"all {plural(name, 2)}"

@@ -272,6 +272,11 @@ class SceneMap:
         points, hits, views = self._owners.points_of(self._instances.row(instance_id))
         return torch.from_numpy(points.astype(np.int64)), torch.from_numpy(hits), torch.from_numpy(views)
 
+    def places_of(self, instance_id: int) -> Float32[Tensor, "p 3"]:
+        """Where the points of one instance are, in world."""
+        points, _, _ = self._owners.points_of(self._instances.row(instance_id))
+        return torch.from_numpy(self._grid.world_positions(points))
+
     def shared_with(self, instance_id: int) -> tuple[Int64[Tensor, "c"], Int32[Tensor, "c"]]:
         """Other instances that own points of this one, ascending, and how many."""
         row = self._instances.row(instance_id)

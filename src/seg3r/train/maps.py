@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,9 +92,13 @@ def is_mapped(seed: int, folder: Path) -> bool:
     return (folder / f"{seed}.json").is_file()
 
 
-def map_rooms(seeds: Sequence[int], masks: str, folder: Path) -> None:
+def map_rooms(
+    seeds: Sequence[int], masks: str, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> None:
     """Map those that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed in seeds:
+    for done, seed in enumerate(seeds, 1):
         if not is_mapped(seed, folder):
             save_room(map_room(seed, masks), folder)
+        if progress is not None:
+            progress(done, len(seeds))

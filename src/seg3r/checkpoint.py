@@ -1,0 +1,55 @@
+"""Released checkpoints -> safetensors. No code of theirs runs: PyTorch's restricted reader takes tensors and plain
+containers, and refuses the rest."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seg3r.errors import InputError
+
+HOLDERS = ("model", "state_dict", "model_state_dict", "module")
+"""Where training scripts keep the weights."""
+
+
+def convert(path: Path, out: Path) -> int:
+    """Write the tensors of a PyTorch checkpoint as safetensors, whole or not at all; returns how many.
+
+    Raises:
+        InputError: no such file; one that holds more than tensors, containers and option lists; or no weights in it.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such file")
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):  # training options: plain data
+            held = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(f"{path}: refused, it is no plain PyTorch checkpoint ({why})") from error
+    weights = tensors_of(held)
+    if not weights:
+        raise InputError(f"{path}: no weights in it (looked at the top and under {', '.join(HOLDERS)})")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    temporary = out.with_name(f".{out.name}.tmp")
+    try:
+        save_file({name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}, temporary)
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return len(weights)
+
+
+def tensors_of(held: Any) -> dict[str, Tensor]:
+    """The named tensors of what a checkpoint holds: at its top, or under one of `HOLDERS`."""
+    if not isinstance(held, Mapping):
+        return {}
+    for holder in HOLDERS:
+        if isinstance(held.get(holder), Mapping):
+            return tensors_of(held[holder])
+    return {str(name): value for name, value in held.items() if isinstance(value, Tensor)}

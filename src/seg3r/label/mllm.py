@@ -1,0 +1,143 @@
+"""Labels and answers by a multi-modal language model that sees the outlined best views and reads the facts of the map
+(OpenTrack3D, its stage after proposals)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from seg3r.label import prompts
+from seg3r.label.best_views import best_views
+from seg3r.label.crops import contoured
+from seg3r.label.facts import survey, tell
+from seg3r.label.nearest import Nearest, NearestAnswers
+from seg3r.label.once import Once
+from seg3r.label.prompts import Image
+from seg3r.label.votes import best_names
+from seg3r.protocols import Chat, ImageTextEncoder
+from seg3r.scene import SceneMap
+from seg3r.types import Answer, Labels, Reply
+
+VIEWS = 3
+"""K: the paper's number."""
+MOST_CHOICES = 20
+"""A longer list is shortened first (specification, D-14)."""
+MOST_ASKED = 20
+"""Instances that a question is put to (D-17)."""
+
+
+class Mllm:
+    """SceneMap, words -> the word that the model chooses; none of these is an answer. Without words: its own."""
+
+    def __init__(self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS) -> None:
+        """Args:
+            shortlist: shortens long lists; without it the model itself chooses in rounds.
+            views: best views shown.
+        """
+        self.chat = chat
+        self.nearest = None if shortlist is None else Nearest(shortlist, views=views)
+        self.outlined = Once(lambda scene: outlined(scene, views))
+
+    def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
+        images = self.outlined(scene)
+        if not vocabulary:
+            replies = self.chat([prompts.describing_prompt(each) for each in images])
+            return _labels([prompts.read_description(r.text) for r in replies], replies)
+        lists = self._lists(scene, images, vocabulary)
+        replies = self.chat([prompts.naming_prompt(*each) for each in zip(images, lists, strict=True)])
+        return _labels(
+            [prompts.read_name(r.text, words) for r, words in zip(replies, lists, strict=True)], replies
+        )
+
+    def chances(self, scene: SceneMap, vocabulary: Sequence[str]) -> Float32[Tensor, "k c"]:
+        """Probability of each word: the model's choice with its confidence, the rest shared out by the encoder."""
+        labels = self(scene, vocabulary)
+        rest = torch.full((len(scene), len(vocabulary)), 1.0 / max(1, len(vocabulary)))
+        if self.nearest is not None:
+            rest = self.nearest.chances(scene, vocabulary)
+            rest = rest / rest.sum(dim=1, keepdim=True).clamp_min(1e-6)
+        for row, (name, score) in enumerate(zip(labels.names, labels.scores.tolist(), strict=True)):
+            rest[row] *= 1 - score
+            if name is not None:
+                rest[row, list(vocabulary).index(name)] = score
+        return rest
+
+    def _lists(
+        self, scene: SceneMap, images: Sequence[Sequence[Image]], vocabulary: Sequence[str]
+    ) -> list[list[str]]:
+        """For each instance at most `MOST_CHOICES` words: what the masks were called, then what it looks like."""
+        words = list(vocabulary)
+        if len(words) <= MOST_CHOICES:
+            return [words] * len(scene)
+        if self.nearest is None:
+            return self._rounds(images, words)
+        chances = self.nearest.chances(scene, words)
+        lists = []
+        for row, instance_id in enumerate(scene.ids.tolist()):
+            voted = {prompts.plain_name(name) for name in scene.name_votes.get(instance_id, {})}
+            ranked = torch.argsort(-chances[row], stable=True).tolist()
+            first = [i for i in ranked if prompts.plain_name(words[i]) in voted]
+            kept = (first + [i for i in ranked if i not in first])[:MOST_CHOICES]
+            lists.append([words[i] for i in sorted(kept)])
+        return lists
+
+    def _rounds(self, images: Sequence[Sequence[Image]], words: list[str]) -> list[list[str]]:
+        """The winners of each part of the list."""
+        parts = [words[i : i + MOST_CHOICES] for i in range(0, len(words), MOST_CHOICES)]
+        replies = self.chat([prompts.naming_prompt(each, part) for each in images for part in parts])
+        lists = []
+        for n in range(len(images)):
+            own = zip(replies[n * len(parts) : (n + 1) * len(parts)], parts, strict=True)
+            lists.append([name for r, part in own if (name := prompts.read_name(r.text, part)) is not None])
+        return lists
+
+
+class MllmAnswers:
+    """SceneMap, question -> the instances of which the model says that they fit, best first."""
+
+    def __init__(
+        self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS, most: int = MOST_ASKED
+    ) -> None:
+        """Args:
+            shortlist: chooses whom to ask about where there are more than `most`.
+            views: best views shown.
+            most: instances that a question is put to.
+        """
+        self.chat, self.most = chat, most
+        self.nearest = None if shortlist is None else NearestAnswers(shortlist, views=views)
+        self.outlined, self.surveyed = Once(lambda scene: outlined(scene, views)), Once(survey)
+
+    def __call__(self, scene: SceneMap, question: str) -> Answer:
+        ids, names = scene.ids.tolist(), best_names(scene)
+        asked = list(range(len(ids)))
+        if self.nearest is not None and len(asked) > self.most:
+            fit = self.nearest.fit(scene, question)
+            asked = sorted(torch.argsort(-fit, stable=True)[: self.most].tolist())
+        facts, images = tell(self.surveyed(scene), names), self.outlined(scene)
+        replies = self.chat([prompts.fits_prompt(images[i], facts[i], question) for i in asked])
+        scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
+        right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
+        text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
+        return Answer(question, tuple(ids[i] for _, i in right), tuple(round(s, 4) for s, _ in right), text)
+
+
+def outlined(scene: SceneMap, views: int) -> list[list[Image]]:
+    """The best views of each instance, with its outline drawn."""
+    return [[contoured(look) for look in best_views(scene, i, views)] for i in scene.ids.tolist()]
+
+
+def fits_score(reply: Reply) -> float:
+    """In 0..1: over one half where the model said yes; nearer to it the less sure it was."""
+    fits = prompts.read_fits(reply.text)
+    if fits is None:
+        return 0.0
+    sure = 0.5 + 0.5 * (1.0 if reply.confidence is None else reply.confidence)
+    return sure if fits else 1.0 - sure
+
+
+def _labels(names: Sequence[str | None], replies: Sequence[Reply]) -> Labels:
+    sure = [1.0 if r.confidence is None else r.confidence for r in replies]
+    return Labels(tuple(names), torch.tensor(sure, dtype=torch.float32))

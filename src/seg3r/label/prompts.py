@@ -1,0 +1,100 @@
+"""What a multi-modal language model is asked, and how its answers are read. The same words for every model."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from seg3r.types import Prompt
+
+Image = UInt8[Tensor, "_ _ 3"]
+
+NAMING = 'What is outlined? Choose from: {names}. Answer as JSON: {{"name": "..."}}, or null for none of these.'
+DESCRIBING = 'What is outlined, and of what colour? Answer as JSON: {"color": "...", "name": "..."}.'
+FITS = (
+    "Outlined: {facts} Question: {question} Is the outlined thing an answer? "
+    'Answer as JSON: {{"fits": true}} or {{"fits": false}}.'
+)
+
+ARTICLES = ("the ", "a ", "an ", "some ")
+
+
+def naming_prompt(images: Sequence[Image], names: Sequence[str]) -> Prompt:
+    """Which of these is the outlined thing?"""
+    return Prompt(tuple(images), NAMING.format(names=", ".join(names)))
+
+
+def naming_answer(name: str | None) -> str:
+    """What a model should say."""
+    return json.dumps({"name": name})
+
+
+def read_name(text: str, names: Sequence[str]) -> str | None:
+    """The name a model chose, spelt as in the list; None for none of these, or for an answer that is not in it."""
+    said = _field(text, "name")
+    if said is None:
+        quoted = re.search(r'"name"\s*:\s*"([^"]*)', text)
+        said = quoted.group(1) if quoted else text.strip().strip('."') if "{" not in text else None
+    if not isinstance(said, str):
+        return None
+    wanted = plain_name(said)
+    return next((name for name in names if plain_name(name) == wanted), None)
+
+
+def describing_prompt(images: Sequence[Image]) -> Prompt:
+    """What is it, in words of the model's own?"""
+    return Prompt(tuple(images), DESCRIBING)
+
+
+def describing_answer(color: str, name: str | None) -> str:
+    """What a model should say."""
+    return json.dumps({"color": color, "name": name})
+
+
+def read_description(text: str) -> str | None:
+    """The name it gave; None for nothing."""
+    said = _field(text, "name")
+    return said.strip() if isinstance(said, str) and said.strip() else None
+
+
+def fits_prompt(images: Sequence[Image], facts: str, question: str) -> Prompt:
+    """Is the outlined thing an answer to the question?"""
+    return Prompt(tuple(images), FITS.format(facts=facts, question=question))
+
+
+def fits_answer(fits: bool) -> str:
+    """What a model should say."""
+    return json.dumps({"fits": fits})
+
+
+def read_fits(text: str) -> bool | None:
+    """Yes or no; None where it said neither."""
+    said = _field(text, "fits")
+    if isinstance(said, bool):
+        return said
+    word = re.search(r"\b(true|false|yes|no)\b", text.lower())
+    return None if word is None else word.group(1) in ("true", "yes")
+
+
+def plain_name(name: str) -> str:
+    """Lower case, without an article, singular as far as an s goes: how names are compared."""
+    plain = " ".join(name.lower().replace("_", " ").split()).strip(".,;:!?\"' ")
+    for article in ARTICLES:
+        plain = plain.removeprefix(article)
+    return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith("ss") else plain
+
+
+def _field(text: str, name: str) -> object:
+    """A field of the first JSON object in the text that has it."""
+    for start in re.finditer(r"\{", text):
+        try:
+            held, _ = json.JSONDecoder().raw_decode(text[start.start() :])
+        except ValueError:
+            continue
+        if isinstance(held, dict) and name in held:
+            return held[name]
+    return None

@@ -1,0 +1,205 @@
+"""One loop for all that learns here, and the folder it leaves behind."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from seg3r.errors import InputError
+from seg3r.label.folder import quiet, transformers
+
+CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
+BETAS = (0.9, 0.98)
+"""Of Adam; the second below the usual 0.999, so that short runs forget their noisy beginning."""
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Random numbers inside follow from the seed; those outside do not notice."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def learning_rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Linear from 0 over `warmup` steps, then half a cosine to 0 (Loshchilov & Hutter, ICLR 2017)."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return peak * 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
+
+
+def learn(
+    model: nn.Module,
+    loss_of: Callable[[int], Tensor],
+    steps: int,
+    out: Path,
+    peak: float,
+    warmup: int,
+    weight_decay: float = 0.05,
+    max_norm: float = 1.0,
+    save_every_s: float = 60.0,
+    progress: Callable[[int, float], None] | None = None,
+) -> float:
+    """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
+
+    What a step sees must follow from its number alone: an interrupted run then ends like an uninterrupted one.
+
+    Args:
+        model: trained where it is; bfloat16 autocast on an accelerator only.
+        out: gets the checkpoint and `loss.jsonl`, a line per step.
+        peak: learning rate after `warmup` steps.
+        weight_decay: of matrices; vectors and scalars have none.
+        progress: called with (step, loss) after each.
+    Returns:
+        Hours it took, all sittings together.
+    Raises:
+        InputError: a checkpoint of another model; a loss that is not finite.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS, fused=True)
+    first, before_s = _resume(model, optimizer, out / CHECKPOINT)
+    _cut_curve(out / CURVE, first)
+    device = weights[0].device.type
+    started = saved = time.monotonic()
+    model.train()
+    with (out / CURVE).open("a", encoding="utf-8") as curve:
+        for step in range(first, steps):
+            rate = learning_rate(step, steps, peak, warmup)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu"):
+                loss = loss_of(step)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise InputError(f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(weights, max_norm)
+            optimizer.step()
+            curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
+            if progress is not None:
+                progress(step, value)
+            now = time.monotonic()
+            if step + 1 == steps or now - saved >= save_every_s:
+                curve.flush()
+                _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
+                saved = now
+    model.eval()
+    return (before_s + time.monotonic() - started) / 3600
+
+
+def write_folder(
+    model: nn.Module,
+    probe: Callable[[nn.Module], Tensor],
+    folder: Path,
+    files: Mapping[str, str],
+    tokenizer: Any,
+    card: Mapping[str, object],
+    tolerance: float = 1e-2,
+) -> None:
+    """What an adapter loads: config, weights, tokenizer, other small files, and the card last.
+
+    Args:
+        probe: outputs of a model that matter; weights are stored in half precision if they move by less than
+            `tolerance` for it.
+        files: name -> text.
+        card: what made the weights; completed with their count and dtype.
+    """
+    half = copy.deepcopy(model).half()
+    rounded = copy.deepcopy(half).float()
+    with torch.no_grad():
+        moved = float((probe(rounded) - probe(model)).abs().max())
+    stored = half if moved < tolerance else model
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet(transformers()):
+        stored.save_pretrained(folder)  # type: ignore[operator]
+        tokenizer.save_pretrained(folder)
+    for name, text in files.items():
+        _write(folder / name, text)
+    count = sum(p.numel() for p in model.parameters())
+    dtype = str(next(stored.parameters()).dtype).removeprefix("torch.")
+    made = {**card, "parameters": count, "dtype": dtype, "moved_by_rounding": round(moved, 6)}
+    _write(folder / "card.json", json.dumps(made, indent=1))
+
+
+def add_scores(folder: Path, scores: Mapping[str, float]) -> None:
+    """Write what the weights were found to be worth into their card."""
+    card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+    _write(folder / "card.json", json.dumps({**card, "scores": {**card.get("scores", {}), **scores}}, indent=1))
+
+
+def mean_loss(out: Path, last: int = 200) -> float:
+    """Of the last steps in the curve."""
+    lines = (out / CURVE).read_text(encoding="utf-8").splitlines()[-last:]
+    return sum(float(json.loads(line)["loss"]) for line in lines) / max(1, len(lines))
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _cut_curve(path: Path, first: int) -> None:
+    """Forget the steps that will be done again."""
+    if path.is_file():
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                step = int(json.loads(line)["step"])
+            except (ValueError, KeyError):
+                break  # the line a power cut left
+            if step < first:
+                kept.append(line + "\n")
+        _write(path, "".join(kept))
+
+
+def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: int, seconds: float) -> None:
+    tensors = {}
+    for name, p in model.named_parameters():
+        tensors[f"weight.{name}"] = p.detach().contiguous()
+        for moment in _MOMENTS:
+            if p in optimizer.state:
+                tensors[f"{moment}.{name}"] = optimizer.state[p][moment].contiguous()
+    temporary = path.with_name(f".{path.name}.tmp")
+    save_file(tensors, str(temporary), {"step": str(step), "seconds": f"{seconds:.1f}"})
+    temporary.replace(path)
+
+
+def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, float]:
+    """Steps done and seconds spent."""
+    if not path.is_file():
+        return 0, 0.0
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            about = file.metadata()
+    except SafetensorError as error:
+        raise InputError(f"{path}: not a checkpoint ({error}); remove it to start again") from error
+    shapes = {f"weight.{name}": p.shape for name, p in model.named_parameters()}
+    if {n: t.shape for n, t in stored.items() if n.startswith("weight.")} != shapes:
+        raise InputError(f"{path}: a checkpoint of another model; remove it to start again")
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            p.copy_(stored[f"weight.{name}"])
+            if f"step.{name}" in stored:
+                # Adam's step count stays where the fused kernel wants it: with its parameter.
+                optimizer.state[p] = {m: stored[f"{m}.{name}"].to(p.device).clone() for m in _MOMENTS}
+    return int(about["step"]), float(about["seconds"])

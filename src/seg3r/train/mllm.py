@@ -1,0 +1,131 @@
+"""The bundled twin of Qwen2.5-VL: the same class with 4 M parameters, so that the adapter of the big one loads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+from seg3r.label.chat import QwenReader, padded
+from seg3r.label.folder import transformers
+from seg3r.train.loop import learn, mean_loss, seeded, write_folder
+from seg3r.train.samples import ChatSample
+from seg3r.train.tokens import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
+
+VOCABULARY, LENGTH = 1500, 1024
+"""Tokens there are, and tokens a talk may have."""
+PATCH, MERGE, FRAMES = 14, 2, 1
+PIXELS = (56 * 84, 84 * 84)
+"""Least and most of an image: 6 to 10 tokens."""
+MEAN = STD = (0.5, 0.5, 0.5)
+SURVEY = 40
+"""So many steps' words make the tokenizer."""
+TEMPLATE = (
+    "{% for turn in messages %}<|im_start|>{{ turn.role }}\n"
+    "{% if turn.content is string %}{{ turn.content }}{% else %}{% for part in turn.content %}"
+    "{% if part.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>{% else %}{{ part.text }}{% endif %}"
+    "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+"""Turns as Qwen writes them; no system turn, which would cost tokens and say nothing."""
+
+
+def train_mllm(
+    batch: Callable[[int], list[ChatSample]],
+    steps: int,
+    out: Path,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
+    peak: float = 1e-3,
+    warmup: int = 500,
+    command: str = "",
+    data: str = "",
+    progress: Callable[[int, float], None] | None = None,
+) -> Path:
+    """Train a twin on questions about images; goes on where an interrupted call stopped.
+
+    Args:
+        batch: step -> questions and answers; the same for the same step.
+        out: folder of the run; its `model/` is what `LocalChat` loads.
+        seed: of the initial weights.
+        peak: learning rate.
+        command, data: for the card.
+    Returns:
+        `out/model`.
+    """
+    def survey() -> Any:
+        words = [text for step in range(SURVEY) for s in batch(step) for text in (s.prompt.text, s.answer)]
+        tokenizer = chat_tokenizer([*words, *["user\n", "assistant\n"] * SURVEY], VOCABULARY, LENGTH)
+        tokenizer.chat_template = TEMPLATE
+        return tokenizer
+
+    tokenizer = kept_tokenizer(out / "tokens", survey)
+    with seeded(seed):
+        model = tiny_qwen(tokenizer)
+    model.to(device)
+    read = QwenReader(tokenizer, model.config.image_token_id, PATCH, MERGE, FRAMES, PIXELS, MEAN, STD)
+    loss = AnswerLoss(model, read, batch, torch.device(device))
+    hours = learn(model, loss, steps, out, peak, warmup, progress=progress)
+    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "hours": round(hours, 3),
+            "peak_learning_rate": peak, "loss": round(mean_loss(out), 4)}
+    prepare = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": PATCH, "merge_size": MERGE,
+               "temporal_patch_size": FRAMES, "min_pixels": PIXELS[0], "max_pixels": PIXELS[1],
+               "image_mean": MEAN, "image_std": STD}
+    files = {"preprocessor_config.json": json.dumps(prepare, indent=1)}
+    write_folder(model, lambda m: loss.log_chances(m, batch(0)), out / "model", files, tokenizer, card, tolerance=0.05)
+    return out / "model"
+
+
+def tiny_qwen(tokenizer: Any) -> Any:
+    """A Qwen2_5_VLForConditionalGeneration with random weights."""
+    module = transformers()
+    ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in (
+        ("image_token_id", IMAGE), ("video_token_id", VIDEO), ("vision_start_token_id", IMAGE_START),
+        ("vision_end_token_id", IMAGE_END),
+    )}
+    end, width = tokenizer.convert_tokens_to_ids(CHAT_END), 192
+    text = {"vocab_size": len(tokenizer), "hidden_size": width, "intermediate_size": 512, "num_hidden_layers": 5,
+            "num_attention_heads": 6, "num_key_value_heads": 6, "max_position_embeddings": LENGTH,
+            "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 6, 6]},
+            "bos_token_id": None, "eos_token_id": end, "pad_token_id": tokenizer.pad_token_id}
+    vision = {"depth": 3, "hidden_size": 128, "intermediate_size": 384, "num_heads": 4, "patch_size": PATCH,
+              "spatial_merge_size": MERGE, "temporal_patch_size": FRAMES, "out_hidden_size": width,
+              "fullatt_block_indexes": [0, 1, 2], "window_size": 4 * PATCH * MERGE}
+    config = module.Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=True, **ids)
+    return module.Qwen2_5_VLForConditionalGeneration(config)
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerLoss:
+    """step -> mean negative log-probability of the tokens of the answers and of their ends."""
+
+    model: Any
+    read: QwenReader
+    batch: Callable[[int], list[ChatSample]]
+    device: torch.device
+
+    def __call__(self, step: int) -> Tensor:
+        return -self.log_chances(self.model, self.batch(step)).mean()
+
+    def log_chances(self, model: nn.Module, samples: Sequence[ChatSample]) -> Float[Tensor, "a"]:
+        """Of every token of every answer, given what came before."""
+        questions, seen = self.read.sequences([s.prompt for s in samples])
+        tokenizer = self.read.tokenizer
+        end = tokenizer.convert_tokens_to_ids(CHAT_END)
+        answers = [[*ids, end] for ids in tokenizer([s.answer for s in samples], add_special_tokens=False)["input_ids"]]
+        talks = [q + a for q, a in zip(questions, answers, strict=True)]
+        inputs = padded(talks, tokenizer.pad_token_id, self.read.image_id)
+        length = inputs["input_ids"].shape[1]
+        rows = torch.tensor([row for row, a in enumerate(answers) for _ in a])
+        places = torch.tensor([length - len(a) + i for a in answers for i in range(len(a))])
+        moved = {k: v.to(self.device) for k, v in {**inputs, **seen}.items()}
+        hidden = model.model(**moved, use_cache=False).last_hidden_state  # type: ignore[operator]
+        logits = model.lm_head(hidden[rows, places - 1]).float()  # type: ignore[operator]
+        return -functional.cross_entropy(logits, moved["input_ids"][rows, places], reduction="none")
