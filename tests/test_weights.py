@@ -42,9 +42,9 @@ class Hub:
     @staticmethod
     def _remote(name: str, content: bytes) -> weights.Remote:
         if name.endswith((".safetensors", ".bin")):
-            return weights.Remote(name, len(content), hashlib.sha256(content).hexdigest(), None)
+            return weights.Remote(name, hashlib.sha256(content).hexdigest(), None)
         blob = hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
-        return weights.Remote(name, len(content), None, blob)
+        return weights.Remote(name, None, blob)
 
     def download(self, repo: str, file: str, revision: str, folder: Path | None) -> Path:
         self.downloads.append(file)
@@ -193,7 +193,7 @@ def test_pickles_are_refused(hub: Hub, home: Path) -> None:
 
 
 def test_a_file_without_a_checksum_is_refused(hub: Hub, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = [weights.Remote(n, None, None, None) for n in hub.files]
+    bare = [weights.Remote(n, None, None) for n in hub.files]
     monkeypatch.setattr(weights, "_listing", lambda repo, revision: (COMMIT, bare))
     with pytest.raises(InputError, match="no checksum"):
         weights.fetch(NAME)

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, ParamSpec, TypeVar
 
-from seg3r.protocols import Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
+from seg3r.errors import InputError
+from seg3r.protocols import Answerer, Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
 from seg3r.scene import SceneMap
-from seg3r.types import Frame
+from seg3r.types import Answer, Frame
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,11 +42,13 @@ class Mapper:
         maintain: Refiner,
         refine: Refiner,
         scene: SceneMap,
+        answer: Answerer | None = None,
     ) -> None:
         """Args:
             maintain: after every frame, on the living map (small and local).
             refine: on a copy of the map, whenever a result is asked for.
             scene: the map to continue; an empty one to begin.
+            answer: who answers questions about the map.
         """
         self.reconstruct = Timed(reconstruct)
         self.segment = Timed(segment)
@@ -55,6 +58,7 @@ class Mapper:
         self.maintain = Timed(maintain)
         self.refine = Timed(refine)
         self.add = Timed(SceneMap.add)
+        self.answer = answer
         self.scene = scene
 
     def step(self, frame: Frame) -> SceneMap:
@@ -75,6 +79,16 @@ class Mapper:
     def result(self) -> SceneMap:
         """The map so far, refined; the living map goes on unchanged."""
         return self.refine(self.scene.copy())
+
+    def ask(self, question: str) -> Answer:
+        """Which instances of the map so far answer a question; none where nothing fits.
+
+        Raises:
+            InputError: this mapper has nobody who answers.
+        """
+        if self.answer is None:
+            raise InputError("this mapper has nobody who answers; build it by seg3r.opentrack3d() or give it `answer`")
+        return self.answer(self.result(), question)
 
     @property
     def seconds(self) -> dict[str, list[float]]:

@@ -261,7 +261,6 @@ class Remote:
     """A file of a repository, as the hub describes it."""
 
     name: str
-    size: int | None
     sha256: str | None
     """Of files in large-file storage."""
     git_sha1: str | None
@@ -337,15 +336,15 @@ def _verify(repo: str, remote: Remote, path: Path) -> str:
     Raises:
         InputError: it is not the file the hub describes; it is deleted.
     """
-    size, sha256 = path.stat().st_size, _digest(path, hashlib.sha256())
+    sha256 = _digest(path, hashlib.sha256())
     if remote.sha256 is not None:
         same = sha256 == remote.sha256
     elif remote.git_sha1 is not None:
-        header = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+        header = hashlib.sha1(f"blob {path.stat().st_size}\0".encode(), usedforsecurity=False)
         same = _digest(path, header) == remote.git_sha1
     else:
         raise InputError(f"{repo}: the hub gives no checksum of {remote.name}; nothing was installed")
-    if not same or (remote.size is not None and size != remote.size):
+    if not same:
         path.resolve().unlink(missing_ok=True)
         path.unlink(missing_ok=True)
         raise InputError(f"{repo}: {remote.name} came damaged (checksum differs) and was deleted; fetch again")
@@ -382,7 +381,7 @@ def _listing(repo: str, revision: str) -> tuple[str, list[Remote]]:
 
     info = HfApi().model_info(repo, revision=revision, files_metadata=True)
     files = [
-        Remote(s.rfilename, s.size, s.lfs.sha256 if s.lfs is not None else None, None if s.lfs else s.blob_id)
+        Remote(s.rfilename, s.lfs.sha256 if s.lfs is not None else None, None if s.lfs else s.blob_id)
         for s in info.siblings or []
     ]
     return str(info.sha), files

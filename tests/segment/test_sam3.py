@@ -68,14 +68,14 @@ def test_a_place_in_the_model_is_a_place_in_the_image() -> None:
     def forward(**given: Any) -> Any:
         out = real(**given)
         out.pred_logits = torch.tensor([[9.0, -9, -9, -9, -9, -9]])
-        out.presence_logits = torch.tensor([[9.0]])
+        out.presence_logits = torch.logit(torch.tensor([[0.9]]))
         out.pred_masks = torch.full_like(out.pred_masks, -1.0)
         out.pred_masks[..., : out.pred_masks.shape[-1] // 4] = 1.0
         return out
 
     segment.model.forward = forward
     out = segment(view_of(random_rgb(32, 96)))
-    assert out.names == ("chair",) and out.scores.item() == pytest.approx(1, abs=1e-3)
+    assert out.names == ("chair",) and out.scores.item() == pytest.approx(0.9, abs=1e-3)
     assert out.masks[0].float().mean().item() == pytest.approx(0.25, abs=0.03)
     assert out.masks[0, :, :20].all() and not out.masks[0, :, 28:].any()
 

@@ -2,12 +2,21 @@
 function here."""
 
 from seg3r.api.files import write_json
-from seg3r.api.mapping import METHODS, frames, make_mapper, map_recording, masks_from, opentrack3d
-from seg3r.api.measuring import SWITCHES, evaluate_map, evaluate_rooms, give_identity, switched_off
+from seg3r.api.labelling import ask, namer_for, weights_listed, words_called
+from seg3r.api.mapping import METHODS, frames, make_mapper, map_recording, masks_from, mesh_of, opentrack3d
+from seg3r.api.measuring import (
+    SWITCHES,
+    evaluate_data,
+    evaluate_map,
+    evaluate_rooms,
+    give_identity,
+    switched_off,
+)
+from seg3r.api.questions import evaluate_questions
 from seg3r.api.truth import read_truth, truth_masks, truth_surface
 
 __all__ = [
-    "METHODS", "SWITCHES", "evaluate_map", "evaluate_rooms", "frames", "give_identity", "make_mapper",
-    "map_recording", "masks_from", "opentrack3d", "read_truth", "switched_off", "truth_masks", "truth_surface",
-    "write_json",
+    "METHODS", "SWITCHES", "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "frames",
+    "give_identity", "make_mapper", "map_recording", "masks_from", "mesh_of", "namer_for", "opentrack3d", "read_truth",
+    "switched_off", "truth_masks", "truth_surface", "weights_listed", "words_called", "write_json",
 ]

@@ -10,20 +10,23 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from seg3r.api.mapping import CURVE_EVERY, THINGS, Preset, Progress, make_mapper, unlabelled
-from seg3r.api.truth import read_truth, truth_masks, truth_surface
+from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, label_map, namer_of
+from seg3r.api.mapping import CURVE_EVERY, THINGS, Progress, make_mapper, masks_from, unlabelled
+from seg3r.api.truth import read_truth, surface_superpoints, true_classes, truth_masks, truth_surface
 from seg3r.associate.fused import Fused
 from seg3r.embed.oracle import TruthIdentity
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
+from seg3r.evaluate.datasets import DatasetResult, dataset_called, evaluate_dataset
 from seg3r.evaluate.run import REACH, follow, predict, score_runs
+from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.protocols import Associator, Embedder
-from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
+from seg3r.rooms import CLASS_IDS, CLASSES, STRUCTURAL, split_seeds
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved
-from seg3r.sources import Recording
+from seg3r.sources import Recording, open_source
 from seg3r.sources.rooms import RoomsSource
 
 
@@ -39,37 +42,64 @@ def evaluate_rooms(
     size: tuple[int, int] = (240, 320),
     online_every: int = CURVE_EVERY,
     without: Sequence[str] = (),
+    labels: LabelsBy | Literal["truth"] | None = None,
+    vocabulary: Vocabulary | None = None,
+    config: OpenTrack3DConfig | None = None,
+    superpoints: bool = False,
+    start: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Class-agnostic instance AP of a method on procedural rooms, with the oracle ladder (`masks`, `association`).
+    """Instance AP of a method on procedural rooms, with the oracle ladder (`masks`, `association`, `labels`).
 
     Args:
         size: (H, W).
         without: parts of the method to switch off; see `SWITCHES`.
+        labels: who names the instances; None: class-agnostic.
+        vocabulary: the words to name them with; None: the rooms' classes. A name that is no class of the rooms counts
+            as wrong.
+        config: of the method, before `without`.
+        superpoints: instances follow the superpoints of the true surface (geometry refinement).
+        start: the split's first room to take.
     """
     names, truths, runs, seconds = [], [], [], []
-    for seed in split_seeds(split, rooms):
+    namer = None if labels is None or labels == "truth" else namer_of(labels, preset)
+    words = vocabulary or ROOM_WORDS
+    for seed in split_seeds(split, rooms, start):
         recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth)
         truth = truth_surface(recording)
         assert truth is not None
-        parts: dict[str, Any] = {"config": switched_off(without)}
+        parts: dict[str, Any] = {"config": switched_off(without, config)}
+        if superpoints:
+            parts["superpoints"] = surface_superpoints(recording)
         if masks == "truth":
             parts["segment"] = Saved(truth_masks(recording))
         mapper = make_mapper(method, preset, **parts)
         if association == "truth":
             give_identity(mapper, recording)
-        runs.append(follow(mapper, recording, truth, online_every, REACH * mapper.scene.voxel_m))
+        reach_m = REACH * mapper.scene.voxel_m
+        run = follow(mapper, recording, truth, online_every if labels is None else 0, reach_m)
+        if labels is not None:
+            scene = mapper.result()
+            if namer is None:
+                classes = true_classes(scene, truth, reach_m)
+                run[max(run)] = predict(scene, truth.vertices, reach_m, classes)
+            else:
+                said = label_map(scene, namer, words)
+                classes = [CLASS_IDS.get(name or "", 0) for name in said.names]
+                run[max(run)] = predict(scene, truth.vertices, reach_m, classes, said.scores.tolist())
+        runs.append(run)
         names.append(recording.name)
         truths.append(truth)
         seconds.append(mapper.seconds)
         if progress is not None:
             progress(len(names), sum(len(run[max(run)]) for run in runs))
     protocol = protocol_from_classes(CLASSES[1:], STRUCTURAL)
-    result, curve, quality = score_runs(names, truths, runs, protocol, True, "ranked")
+    result, curve, quality = score_runs(names, truths, runs, protocol, labels is None, "ranked")
     settings = {
         "method": method, "preset": preset, "split": split, "masks": masks, "association": association,
         "depth": depth, "rooms": rooms, "frames": frame_count, "size": f"{size[1]}x{size[0]}",
-        "without": sorted(without), "max_dist_m": REACH * 0.02,
+        "without": sorted(without), "max_dist_m": REACH * 0.02, "labels": labels,
+        "vocabulary": None if labels is None else len(words.names), "superpoints": superpoints, "start": start,
     }
     answer = result.as_json(curve, settings)
     answer["purity"], answer["completeness"] = round(quality.purity, 4), round(quality.completeness, 4)
@@ -86,10 +116,10 @@ def evaluate_map(
     """A map folder against a labelled cloud in its world.
 
     Raises:
-        InputError: missing or mismatched files, or a class-aware measure of a map without labels.
+        InputError: missing or mismatched files, or a class-aware measure: the labels of a cloud have no names.
     """
     if not class_agnostic:
-        raise InputError(f"{folder}: its instances bear no labels of a benchmark; pass --class-agnostic")
+        raise InputError(f"{folder}: the labels of a bare cloud have no names to compare with; pass --class-agnostic")
     scene = SceneMap.load(folder / "scene.safetensors")
     truth = read_truth(points, gt)
     reach_m = REACH * scene.voxel_m if max_dist_m is None else max_dist_m
@@ -106,13 +136,14 @@ SWITCHES: dict[str, Callable[[OpenTrack3DConfig], OpenTrack3DConfig]] = {
     "denoise": lambda c: replace(c, denoise=False),
     "consistency": lambda c: replace(c, consistency=0.0),
     "merge": lambda c: replace(c, merge=0.0),
+    "mask-pooling": lambda c: replace(c, pool="box"),
 }
 """What `without` may name: the ablations of the paper's tables 5 and 6."""
 
 
-def switched_off(without: Sequence[str]) -> OpenTrack3DConfig:
+def switched_off(without: Sequence[str], config: OpenTrack3DConfig | None = None) -> OpenTrack3DConfig:
     """The method's config without these parts."""
-    config = OpenTrack3DConfig()
+    config = config or OpenTrack3DConfig()
     for name in without:
         if name not in SWITCHES:
             raise InputError(f"cannot switch off {name!r}; there are: {', '.join(SWITCHES)}")
@@ -133,3 +164,31 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
         look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0
     )
     mapper.embed.stage, mapper.associate.stage = embed, associate
+
+
+def evaluate_data(
+    dataset: str,
+    folder: Path,
+    method: str = "opentrack3d",
+    preset: Preset = "bundled",
+    masks: str | None = None,
+    labels: LabelsBy | None = None,
+    model: str | None = None,
+    scenes: Sequence[str] = (),
+    every: int | None = None,
+    saved: Path | None = None,
+    tick: Callable[[str, int, int], None] | None = None,
+) -> DatasetResult:
+    """A method on every scene of a data set, in four conventions; see `evaluate_dataset`.
+
+    Raises:
+        InputError: no such data set there, frames or truth that cannot be read, or weights that are not on this disk.
+    """
+    namer = None if labels is None else namer_of(labels, preset, model)
+    words = dataset_called(dataset).protocol.phrases
+    settings = {"method": method, "preset": preset, "masks": masks, "labelled_by": labels, "model": model}
+    return evaluate_dataset(
+        dataset, folder, lambda path, stride: open_source(str(path), every=stride),
+        lambda recording: make_mapper(method, preset, words=words, segment=masks_from(recording, masks)),
+        None if namer is None else namer.chances, scenes or None, every, saved=saved, settings=settings, progress=tick,
+    )

@@ -7,13 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Int64
+from scipy.spatial import cKDTree
+from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.evaluate.run import Truth
-from seg3r.rooms import labelled_cloud
+from seg3r.evaluate.run import Truth, predict
+from seg3r.rooms import labelled_cloud, renderer_of
+from seg3r.rooms.cloud import sample_surface
+from seg3r.scene import SceneMap
 from seg3r.segment.saved import IdMap, folder_reader
 from seg3r.sources import Recording
 from seg3r.sources.rooms import RoomsSource
+from seg3r.superpoints import graph_superpoints
+
+SURFACE_M = 0.02
+"""Between the samples of a room's surface that make its superpoints."""
+NEIGHBOURS = 8
 
 
 def truth_masks(recording: Recording) -> Callable[[int], IdMap | None]:
@@ -65,3 +75,24 @@ def read_truth(points: Path, ids: Path) -> Truth:
     if len(labels) != len(vertices):
         raise InputError(f"{ids}: {len(labels)} ids for the {len(vertices)} points of {points}")
     return Truth(vertices.astype(np.float32), labels.astype(np.int64))
+
+
+def true_classes(scene: SceneMap, truth: Truth, max_dist_m: float) -> list[int]:
+    """The label that most of each instance's vertices bear; 0 where it covers none, or mostly structure."""
+    prediction = predict(scene, truth.vertices, max_dist_m)
+    labels = truth.ids // 1000
+    classes = []
+    for row in range(len(prediction)):
+        own = labels[prediction.vertices[prediction.starts[row] : prediction.starts[row + 1]]]
+        classes.append(int(np.bincount(own).argmax()) if len(own) else 0)
+    return classes
+
+
+def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:
+    """Vertices and superpoints of a room's own surface: what a flawless scan of it would give."""
+    samples = sample_surface(recording.room, SURFACE_M)
+    points, normals = samples.points, renderer_of(recording.room).face_normals[samples.face].astype(np.float32)
+    near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]
+    edges = np.stack((np.repeat(np.arange(len(points)), NEIGHBOURS), near.reshape(-1)), axis=1)
+    labels = graph_superpoints(points, normals, edges)
+    return torch.from_numpy(points), torch.from_numpy(labels)

@@ -8,12 +8,15 @@ from typing import Any
 
 import tyro
 
+from seg3r.cli.answer import Ask
+from seg3r.cli.learn import Train, weights
 from seg3r.cli.make import Demo, Info, Rooms, Run, Superpoints
 from seg3r.cli.measure import evaluate
 from seg3r.cli.terminal import fail
 
 COMMANDS: dict[str, Callable[..., Any]] = {
-    "demo": Demo, "run": Run, "evaluate": evaluate, "superpoints": Superpoints, "rooms": Rooms, "info": Info,
+    "demo": Demo, "run": Run, "ask": Ask, "evaluate": evaluate, "train": Train, "weights": weights,
+    "superpoints": Superpoints, "rooms": Rooms, "info": Info,
 }
 
 

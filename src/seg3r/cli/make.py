@@ -47,6 +47,15 @@ class Run:
     """bundled: weight-free and small parts, offline on a CPU."""
     masks: str | None = None
     """Use the id maps in this folder of the recording (or `truth`) instead of a segmenter."""
+    vocabulary: str | None = None
+    """Words to name things with: rooms, scannet200, replica, scannetpp ..., or a file with one name a line."""
+    labels: Literal["nearest", "mllm"] | None = None
+    """Who names them: the nearest text, or a multi-modal language model. By default the names beside the masks do, or
+    the nearest text where a vocabulary is given and the masks have none."""
+    chat: str | None = None
+    """Another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint."""
+    mesh: Path | None = None
+    """A mesh in the recording's world: instances follow its superpoints."""
     every: int = 1
     """Take every n-th frame."""
     resume: bool = False
@@ -58,13 +67,15 @@ class Run:
 
     def __call__(self) -> None:
         figures = _map(
-            self.method, self.source, self.out, self.preset, self.masks, self.every, self.resume, self.seed
+            self.method, self.source, self.out, self.preset, self.masks, self.every, self.resume, self.seed,
+            self.vocabulary, self.labels, self.chat, self.mesh,
         )
         emit(self.json, figures)
         skipped = sum(figures["skipped"].values())
         note = "" if not skipped else f", {skipped} frames skipped ({reasons(figures['skipped'])})"
-        say(f"{self.out}: {figures['instances']} instances, {figures['points']} points from {figures['frames']} frames"
-             f" at {figures['frames_per_second']} a second{note}")
+        named = f" ({figures['named']} named)" if figures["named"] else ""
+        say(f"{self.out}: {figures['instances']} instances{named}, {figures['points']} points from {figures['frames']} "
+            f"frames at {figures['frames_per_second']} a second{note}")
 
 
 @dataclass(frozen=True)
@@ -140,17 +151,26 @@ class Superpoints:
 
 def _map(
     method: str, source: str, out: Path, preset: Literal["bundled", "foundation"], masks: str | None, every: int,
-    resume: bool, seed: int,
+    resume: bool, seed: int, vocabulary: str | None = None, labels: Literal["nearest", "mllm"] | None = None,
+    chat: str | None = None, mesh: Path | None = None,
 ) -> dict[str, Any]:
     """`run`, with a bar."""
     from seg3r import api
 
+    words = None if vocabulary is None else api.words_called(vocabulary)
     recording = api.frames(source, every)
-    mapper = api.make_mapper(method, preset, segment=api.masks_from(recording, masks))
-    settings = {"method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed}
+    namer = api.namer_for(labels, words, masks is not None, preset, chat)
+    mapper = api.make_mapper(
+        method, preset, words=None if words is None else words.words, segment=api.masks_from(recording, masks),
+        superpoints=None if mesh is None else api.mesh_of(mesh),
+    )
+    settings = {
+        "method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed,
+        "vocabulary": vocabulary, "labels": labels, "chat": chat, "mesh": None if mesh is None else str(mesh),
+    }
     total = len(recording) if isinstance(recording, Sized) else None
     with ProgressBar("frame", total) as tick:
         _, figures = api.map_recording(
-            mapper, recording, out, settings, resume, api.truth_surface(recording), tick
+            mapper, recording, out, settings, resume, api.truth_surface(recording), tick, namer, words
         )
     return figures

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, subcommand
 
-from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, say, say_ap, size
+from seg3r.cli.terminal import JsonFile, ProgressBar, Size, Steps, emit, say, say_ap, size
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,60 @@ class EvaluateRooms:
     size: Size = "320x240"
     """Of the images."""
     without: tuple[str, ...] = ()
-    """Switch off: look, overlap, denoise, consistency, merge."""
+    """Switch off: look, overlap, denoise, consistency, merge, mask-pooling."""
+    labels: Literal["votes", "nearest", "mllm", "truth"] | None = None
+    """Class-aware: who names the instances (truth: perfect names). By default class-agnostic."""
+    vocabulary: str | None = None
+    """Words to name them with; by default the rooms' classes. Alone it means --labels nearest."""
+    superpoints: bool = False
+    """Instances follow the superpoints of the room's surface (geometry refinement)."""
+    start: int = 0
+    """First room of the split."""
+    json: JsonFile = None
+    """Write everything here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        from seg3r import api
+
+        words = None if self.vocabulary is None else api.words_called(self.vocabulary)
+        labels = self.labels or (None if words is None else "nearest")
+        with ProgressBar("room", self.rooms) as tick:
+            answer = api.evaluate_rooms(
+                self.method, self.preset, self.split, self.masks, self.association, self.depth, self.rooms,
+                self.frames, size(self.size), without=self.without, labels=labels, vocabulary=words,
+                superpoints=self.superpoints, start=self.start, progress=tick,
+            )
+        emit(self.json, answer)
+        say(f"purity {answer['purity']:.3f} completeness {answer['completeness']:.3f}")
+        say_ap(answer)
+
+
+@dataclass(frozen=True)
+class EvaluateQuestions:
+    """Questions about procedural rooms: by attribute, relation and function, with none, one or many answers."""
+
+    labels: Literal["nearest", "mllm"] = "nearest"
+    """Who answers."""
+    naming: Literal["votes", "nearest", "mllm"] | None = None
+    """Who names the instances first; by default who answers."""
+    preset: Literal["bundled", "foundation"] = "bundled"
+    """As for `run`."""
+    chat: str | None = None
+    """As for `ask`."""
+    split: Literal["train", "val", "test"] = "val"
+    """As for `rooms`."""
+    masks: Literal["geometric", "truth"] = "truth"
+    """truth: what is measured is the answers, not the segmenter."""
+    rooms: int = 8
+    """How many."""
+    frames: int = 60
+    """Of each."""
+    size: Size = "320x240"
+    """Of the images."""
+    per_kind: int = 8
+    """Questions of each kind for a room."""
+    start: int = 0
+    """First room of the split."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
@@ -42,13 +95,54 @@ class EvaluateRooms:
         from seg3r import api
 
         with ProgressBar("room", self.rooms) as tick:
-            answer = api.evaluate_rooms(
-                self.method, self.preset, self.split, self.masks, self.association, self.depth, self.rooms,
-                self.frames, size(self.size), without=self.without, progress=tick,
+            answer = api.evaluate_questions(
+                self.labels, self.preset, self.split, self.masks, "noisy", self.rooms, self.frames, size(self.size),
+                self.per_kind, self.naming, self.chat, self.start, tick,
             )
         emit(self.json, answer)
-        say(f"purity {answer['purity']:.3f} completeness {answer['completeness']:.3f}")
-        say_ap(answer)
+        for measure in ("accuracy", "exact", "f1"):
+            values = answer[measure].items()
+            say(f"{measure:9}" + "  ".join(f"{k} {'-' if v is None else format(v, '.3f')}" for k, v in values))
+        say("phrases  " + "  ".join(f"{k} {v:.3f}" for k, v in answer["phrases"].items()))
+
+
+@dataclass(frozen=True)
+class EvaluateDataset:
+    """A method on a data set in the layout it ships in."""
+
+    dataset: ClassVar[str]
+    data: Positional[Path]
+    """Folder of the data set."""
+    method: str = "opentrack3d"
+    """As for `run`."""
+    preset: Literal["bundled", "foundation"] = "bundled"
+    """As for `run`."""
+    masks: str | None = None
+    """As for `run`: a folder of id maps in each recording."""
+    labels: Literal["votes", "nearest", "mllm"] | None = None
+    """Who names the instances; by default class-agnostic."""
+    chat: str | None = None
+    """As for `ask`."""
+    scenes: tuple[str, ...] = ()
+    """Names of scenes; by default all with truth."""
+    every: int | None = None
+    """Stride over the frames; by default the one usual for the data set."""
+    saved: Path | None = None
+    """Keep what was said of each scene here, and go on from it."""
+    json: JsonFile = None
+    """Write everything here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        from seg3r import api
+
+        with Steps() as tick:
+            result = api.evaluate_data(
+                self.dataset, self.data, self.method, self.preset, self.masks, self.labels, self.chat, self.scenes,
+                self.every, self.saved, tick,
+            )
+        emit(self.json, result.as_json())
+        for line in result.lines():
+            say(line)
 
 
 @dataclass(frozen=True)
@@ -106,10 +200,46 @@ class EvaluateFiles:
         say_ap(answer)
 
 
+class EvaluateScanNet200(EvaluateDataset):
+    """A method on ScanNet200: 198 classes; head, common and tail."""
+
+    dataset = "scannet200"
+
+
+class EvaluateScanNet20(EvaluateDataset):
+    """A method on ScanNet: 18 classes."""
+
+    dataset = "scannet20"
+
+
+class EvaluateReplica(EvaluateDataset):
+    """A method on Replica: 48 classes."""
+
+    dataset = "replica"
+
+
+class EvaluateScanNetPP(EvaluateDataset):
+    """A method on ScanNet++: 84 classes."""
+
+    dataset = "scannetpp"
+
+
+class EvaluateSceneFun3D(EvaluateDataset):
+    """A method on SceneFun3D, functionality segmentation: 9 affordances."""
+
+    dataset = "scenefun3d"
+
+
 def evaluate(
     what: Annotated[EvaluateRooms, subcommand("rooms")]
+    | Annotated[EvaluateQuestions, subcommand("questions")]
     | Annotated[EvaluateMap, subcommand("map")]
-    | Annotated[EvaluateFiles, subcommand("files")],
-) -> EvaluateRooms | EvaluateMap | EvaluateFiles:
-    """Instance AP of a method on rooms, of a map, or of prediction files."""
+    | Annotated[EvaluateFiles, subcommand("files")]
+    | Annotated[EvaluateScanNet200, subcommand("scannet200")]
+    | Annotated[EvaluateScanNet20, subcommand("scannet20")]
+    | Annotated[EvaluateReplica, subcommand("replica")]
+    | Annotated[EvaluateScanNetPP, subcommand("scannetpp")]
+    | Annotated[EvaluateSceneFun3D, subcommand("scenefun3d")],
+) -> object:
+    """How good is it? On rooms, by questions, a map, prediction files, or a data set."""
     return what

@@ -38,6 +38,34 @@ class ProgressBar:
         self._bar.update(self._task, completed=done, instances=instances, speed=speed)
 
 
+class Steps:
+    """A bar on standard error for work in several stages, each with its own count."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task: Any = None
+        self._stage = ""
+
+    def __enter__(self) -> Any:
+        self._bar.start()
+        return self._tick
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def _tick(self, what: str, done: int, total: int) -> None:
+        stage = what.split(" (loss", maxsplit=1)[0]
+        if stage != self._stage:
+            self._stage, self._task = stage, self._bar.add_task(what, total=total)
+        self._bar.update(self._task, description=what, completed=done)
+
+
 def size(text: str) -> tuple[int, int]:
     """(H, W) of "WxH"."""
     from seg3r.errors import InputError

@@ -19,7 +19,7 @@ from seg3r.label.prompts import Image
 from seg3r.label.votes import best_names
 from seg3r.protocols import Chat, ImageTextEncoder
 from seg3r.scene import SceneMap
-from seg3r.types import Answer, Labels, Reply
+from seg3r.types import Answer, Labels, Prompt, Reply
 
 VIEWS = 3
 """K: the paper's number."""
@@ -27,6 +27,8 @@ MOST_CHOICES = 20
 """A longer list is shortened first (specification, D-14)."""
 MOST_ASKED = 20
 """Instances that a question is put to (D-17)."""
+SILENCE = Reply("", 0.0)
+"""Said of what was never seen well, or of an empty list."""
 
 
 class Mllm:
@@ -44,10 +46,10 @@ class Mllm:
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
         images = self.outlined(scene)
         if not vocabulary:
-            replies = self.chat([prompts.describing_prompt(each) for each in images])
+            replies = put(self.chat, [prompts.describing_prompt(each) if each else None for each in images])
             return _labels([prompts.read_description(r.text) for r in replies], replies)
         lists = self._lists(scene, images, vocabulary)
-        replies = self.chat([prompts.naming_prompt(*each) for each in zip(images, lists, strict=True)])
+        replies = self._choose(images, lists)
         return _labels(
             [prompts.read_name(r.text, words) for r, words in zip(replies, lists, strict=True)], replies
         )
@@ -73,26 +75,37 @@ class Mllm:
         if len(words) <= MOST_CHOICES:
             return [words] * len(scene)
         if self.nearest is None:
-            return self._rounds(images, words)
+            return self._rounds(images, [words] * len(images))
         chances = self.nearest.chances(scene, words)
         lists = []
         for row, instance_id in enumerate(scene.ids.tolist()):
-            voted = {prompts.plain_name(name) for name in scene.name_votes.get(instance_id, {})}
+            voted = {prompts.same_name(name, words) for name in scene.name_votes.get(instance_id, {})}
             ranked = torch.argsort(-chances[row], stable=True).tolist()
-            first = [i for i in ranked if prompts.plain_name(words[i]) in voted]
+            first = [i for i in ranked if words[i] in voted]
             kept = (first + [i for i in ranked if i not in first])[:MOST_CHOICES]
             lists.append([words[i] for i in sorted(kept)])
         return lists
 
-    def _rounds(self, images: Sequence[Sequence[Image]], words: list[str]) -> list[list[str]]:
-        """The winners of each part of the list."""
-        parts = [words[i : i + MOST_CHOICES] for i in range(0, len(words), MOST_CHOICES)]
-        replies = self.chat([prompts.naming_prompt(each, part) for each in images for part in parts])
-        lists = []
-        for n in range(len(images)):
-            own = zip(replies[n * len(parts) : (n + 1) * len(parts)], parts, strict=True)
-            lists.append([name for r, part in own if (name := prompts.read_name(r.text, part)) is not None])
+    def _rounds(self, images: Sequence[Sequence[Image]], lists: list[list[str]]) -> list[list[str]]:
+        """The winners of each part of a list that is too long, until none is."""
+        while any(len(words) > MOST_CHOICES for words in lists):
+            parts = [
+                (row, words[i : i + MOST_CHOICES]) for row, words in enumerate(lists) if len(words) > MOST_CHOICES
+                for i in range(0, len(words), MOST_CHOICES)
+            ]
+            replies = self._choose([images[row] for row, _ in parts], [part for _, part in parts])
+            won: dict[int, list[str]] = {row: [] for row, _ in parts}
+            for (row, part), reply in zip(parts, replies, strict=True):
+                name = prompts.read_name(reply.text, part)
+                won[row] += [] if name is None else [name]
+            lists = [won.get(row, words) for row, words in enumerate(lists)]
         return lists
+
+    def _choose(self, images: Sequence[Sequence[Image]], lists: Sequence[Sequence[str]]) -> list[Reply]:
+        return put(self.chat, [
+            prompts.naming_prompt(each, words) if each and words else None
+            for each, words in zip(images, lists, strict=True)
+        ])
 
 
 class MllmAnswers:
@@ -117,7 +130,9 @@ class MllmAnswers:
             fit = self.nearest.fit(scene, question)
             asked = sorted(torch.argsort(-fit, stable=True)[: self.most].tolist())
         facts, images = tell(self.surveyed(scene), names), self.outlined(scene)
-        replies = self.chat([prompts.fits_prompt(images[i], facts[i], question) for i in asked])
+        replies = put(
+            self.chat, [prompts.fits_prompt(images[i], facts[i], question) if images[i] else None for i in asked]
+        )
         scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
         right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
         text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
@@ -127,6 +142,13 @@ class MllmAnswers:
 def outlined(scene: SceneMap, views: int) -> list[list[Image]]:
     """The best views of each instance, with its outline drawn."""
     return [[contoured(look) for look in best_views(scene, i, views)] for i in scene.ids.tolist()]
+
+
+def put(chat: Chat, asked: Sequence[Prompt | None]) -> list[Reply]:
+    """Replies in the order of the prompts; where there is none the model is not asked."""
+    there = [prompt for prompt in asked if prompt is not None]
+    replies = iter(chat(there) if there else ())
+    return [SILENCE if prompt is None else next(replies) for prompt in asked]
 
 
 def fits_score(reply: Reply) -> float:

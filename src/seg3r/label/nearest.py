@@ -14,7 +14,7 @@ from torch import Tensor
 from seg3r.label.best_views import best_views
 from seg3r.label.crops import faded
 from seg3r.label.once import Once
-from seg3r.label.prompts import plain_name
+from seg3r.label.prompts import bare_name, plain_name
 from seg3r.label.votes import best_names
 from seg3r.protocols import ImageTextEncoder
 from seg3r.scene import SceneMap
@@ -24,6 +24,12 @@ GENERIC = ("object", "thing", "stuff", "texture", "background", "wall", "floor")
 """What an encoder without probabilities of its own must prefer a word to."""
 PROMPT = "a photo of {}"
 """How such an encoder (CLIP) wants to be asked."""
+UNLIKE = ("chair", "lamp", "book", "window")
+"""Words for things that none mistakes for another."""
+ASKING = ("what", "where", "how", "who", "it")
+"""A question that starts so names no thing that it looks for."""
+RELATIONS = (" on ", " in ", " at ", " next to ", " near ", " nearest ", " beside ", " under ", " above ", " behind ")
+"""What follows says where the thing is, not what it is."""
 VIEWS = 3
 
 
@@ -78,18 +84,17 @@ class NearestAnswers:
         looks = chances(self.encoder, self.seen(scene), [question])[:, 0]
         names = best_names(scene)
         known = sorted({name for name in names if name is not None})
-        if not known:
-            return looks
-        vectors = self.encoder.texts([*known, question])
-        by_name = dict(zip(known, _probability(self.encoder, vectors[:-1] @ vectors[-1]).tolist(), strict=True))
         asked = head_noun(question, known)
-        if asked is not None:
-            by_name[asked] = max(by_name[asked], 1.0)
-        told = torch.tensor([0.0 if name is None else by_name[name] for name in names])
-        has_name = torch.tensor([name is not None for name in names])
+        by_name = {} if asked is None else {asked: 1.0}
+        if known and compares_texts(self.encoder):
+            vectors = self.encoder.texts([*known, question])
+            like = _probability(self.encoder, vectors[:-1] @ vectors[-1]).tolist()
+            by_name = dict(zip(known, like, strict=True)) | by_name
+        told = torch.tensor([by_name.get(name or "", 0.0) for name in names])
+        is_told = torch.tensor([name in by_name for name in names], dtype=torch.bool)
         # In log-odds: a sure no of one is not outvoted by a mild yes of the other.
         both = torch.sigmoid((1 - self.named) * _logit(looks) + self.named * _logit(told))
-        return torch.where(has_name, both, looks)
+        return torch.where(is_told, both, looks)
 
 
 def seen(encoder: ImageTextEncoder, scene: SceneMap, views: int) -> Float32[Tensor, "k d"]:
@@ -121,11 +126,29 @@ def chances(
     return logits.softmax(dim=1)[:, : len(words)] * known
 
 
+def compares_texts(encoder: ImageTextEncoder) -> bool:
+    """Whether it tells apart words for unlike things. Encoders that were trained on pairs of picture and text alone
+    hold all texts for much alike: then only what an instance looks like counts."""
+    if not encoder.independent:
+        return False
+    vectors = encoder.texts(UNLIKE)
+    fits = _probability(encoder, vectors @ vectors.T)
+    return bool((fits.sum() - fits.trace()) / (len(UNLIKE) * (len(UNLIKE) - 1)) < 0.5)
+
+
 def head_noun(question: str, names: Sequence[str]) -> str | None:
-    """The first of these names that a question speaks of: in `the cup on the table` it is the cup."""
-    padded = " " + " ".join(plain_name(word) for word in question.split()) + " "
-    found = [(padded.find(f" {plain_name(name)} "), -len(name), name) for name in names]
-    return min(((at, length, name) for at, length, name in found if at >= 0), default=(0, 0, None))[2]
+    """The one of these names that a question looks for: in `the cup on the table` it is the cup, in `everything on
+    the table` and in `What is on the table?` there is none."""
+    words = question.lower().split()
+    if words[:1] and words[0] in ASKING and words[:2] not in (["where", "is"], ["where", "are"]):
+        return None
+    for alike in (bare_name, plain_name):
+        padded = " " + " ".join(alike(word) for word in words) + " "
+        padded = padded[: min((at for word in RELATIONS if (at := padded.find(word)) >= 0), default=len(padded)) + 1]
+        found = [(padded.find(f" {alike(name)} "), -len(name), name) for name in names]
+        if any(at >= 0 for at, _, _ in found):
+            return min(each for each in found if each[0] >= 0)[2]
+    return None
 
 
 def _probability(encoder: ImageTextEncoder, cosine: Tensor) -> Tensor:

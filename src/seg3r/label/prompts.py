@@ -41,8 +41,7 @@ def read_name(text: str, names: Sequence[str]) -> str | None:
         said = quoted.group(1) if quoted else text.strip().strip('."') if "{" not in text else None
     if not isinstance(said, str):
         return None
-    wanted = plain_name(said)
-    return next((name for name in names if plain_name(name) == wanted), None)
+    return same_name(said, names)
 
 
 def describing_prompt(images: Sequence[Image]) -> Prompt:
@@ -80,11 +79,27 @@ def read_fits(text: str) -> bool | None:
     return None if word is None else word.group(1) in ("true", "yes")
 
 
-def plain_name(name: str) -> str:
-    """Lower case, without an article, singular as far as an s goes: how names are compared."""
-    plain = " ".join(name.lower().replace("_", " ").split()).strip(".,;:!?\"' ")
+def same_name(said: str, names: Sequence[str]) -> str | None:
+    """The one of `names` that means the same: spelt alike but for case and article, else alike in the singular."""
+    for alike in (bare_name, plain_name):
+        wanted = alike(said)
+        found = next((name for name in names if alike(name) == wanted), None)
+        if found is not None:
+            return found
+    return None
+
+
+def bare_name(name: str) -> str:
+    """Lower case, without an article or punctuation around it."""
+    bare = " ".join(name.lower().replace("_", " ").split()).strip(".,;:!?\"' ")
     for article in ARTICLES:
-        plain = plain.removeprefix(article)
+        bare = bare.removeprefix(article)
+    return bare
+
+
+def plain_name(name: str) -> str:
+    """`bare_name`, singular as far as an s goes."""
+    plain = bare_name(name)
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith("ss") else plain
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from seg3r.errors import InputError
-from seg3r.label.prompts import plain_name
+from seg3r.label.prompts import bare_name, same_name
 from seg3r.types import Labels
 
 
@@ -22,8 +22,8 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.synonyms and len(self.synonyms) != len(self.names):
             raise InputError(f"vocabulary: {len(self.synonyms)} lists of synonyms for {len(self.names)} names")
-        plain = [plain_name(word) for word in self.words]
-        twice = sorted({word for word in plain if plain.count(word) > 1})
+        bare = [bare_name(word) for word in self.words]
+        twice = sorted({word for word in bare if bare.count(word) > 1})
         if twice:
             raise InputError(f"vocabulary: {twice[0]!r} stands in it twice")
 
@@ -34,13 +34,10 @@ class Vocabulary:
 
     def name_of(self, word: str | None) -> str | None:
         """The name that a word stands for; None for a word that is not in the vocabulary."""
-        if word is None:
-            return None
-        wanted = plain_name(word)
-        for i, name in enumerate(self.names):
-            if wanted in {plain_name(name), *(plain_name(w) for w in (self.synonyms[i] if self.synonyms else ()))}:
-                return name
-        return None
+        found = None if word is None else same_name(word, self.words)
+        if found is None or found in self.names:
+            return found
+        return next(name for name, words in zip(self.names, self.synonyms, strict=True) if found in words)
 
     def named(self, labels: Labels) -> Labels:
         """The same labels under their names."""
@@ -48,7 +45,7 @@ class Vocabulary:
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """One name a line, synonyms after commas; empty lines and those that begin with # are skipped.
+    """One name a line, synonyms after commas or tabs; empty lines and those that begin with # are skipped.
 
     Raises:
         InputError: no such file, no name in it, or a word twice.
@@ -56,10 +53,11 @@ def read_vocabulary(path: Path) -> Vocabulary:
     if not path.is_file():
         raise InputError(f"{path}: no such word list")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: not a text file ({error})") from error
-    rows = [[w.strip() for w in line.split(",") if w.strip()] for line in lines if not line.lstrip().startswith("#")]
+    lines = [line for line in lines if not line.lstrip().startswith("#")]
+    rows = [[word.strip() for word in re.split("[,\t]", line) if word.strip()] for line in lines]
     rows = [row for row in rows if row]
     if not rows:
         raise InputError(f"{path}: no words in it; write one name a line, synonyms after commas")
@@ -67,8 +65,3 @@ def read_vocabulary(path: Path) -> Vocabulary:
         return Vocabulary(tuple(row[0] for row in rows), tuple(tuple(row[1:]) for row in rows))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-
-
-def vocabulary_of(names: Sequence[str]) -> Vocabulary:
-    """A plain list."""
-    return Vocabulary(tuple(names))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
-from seg3r.label.prompts import plain_name
+from seg3r.label.prompts import same_name
 from seg3r.scene import SceneMap
 from seg3r.types import Labels
 
@@ -19,13 +19,12 @@ class Votes:
 
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
         """With an empty vocabulary every name that was voted for may win."""
-        wanted = {plain_name(word): word for word in vocabulary}
         names: list[str | None] = []
         shares = []
         for instance_id in scene.ids.tolist():
             votes: dict[str, float] = {}
             for name, vote in scene.name_votes.get(instance_id, {}).items():
-                word = wanted.get(plain_name(name)) if wanted else name
+                word = same_name(name, vocabulary) if vocabulary else name
                 if word is not None:
                     votes[word] = votes.get(word, 0.0) + vote
             best = min(votes, key=lambda word: (-votes[word], word)) if votes else None

@@ -16,7 +16,7 @@ from seg3r.associate.fused import Fused
 from seg3r.embed.patches import Patches
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
-from seg3r.protocols import Embedder, Refiner, Segmenter
+from seg3r.protocols import Answerer, Embedder, Refiner, Segmenter
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.chain import Chain, Every
 from seg3r.refine.consensus import Consensus
@@ -71,6 +71,7 @@ def opentrack3d(
     embed: Embedder | None = None,
     scene: SceneMap | None = None,
     superpoints: tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]] | None = None,
+    answer: Answerer | None = None,
 ) -> Mapper:
     """The method with its weight-free parts; `segment` and `embed` put others into their sockets.
 
@@ -78,6 +79,7 @@ def opentrack3d(
         scene: the map to continue.
         superpoints: vertices of a mesh in the recording's world and the superpoint of each: where there is a mesh,
             instances follow them (geometry refinement). Without one that code is not so much as imported.
+        answer: who answers `Mapper.ask`.
     """
     c = config or OpenTrack3DConfig()
     merge = Merge(iou=c.merge, look=0.6 if c.look else -1.0)
@@ -107,6 +109,7 @@ def opentrack3d(
         maintain=Every(c.maintain_every, Chain((*([merge] if c.merge else []), Unconfirmed()))),
         refine=Chain(tuple(refine)),
         scene=scene or SceneMap(c.voxel_m, c.visible_m),
+        answer=answer,
     )
 
 

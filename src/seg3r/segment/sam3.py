@@ -86,7 +86,7 @@ class Sam3:
                 scores.append(score[which, query])
                 word.append(which + start)
         named, score = torch.cat(word), torch.cat(scores)
-        box = images.scaled(torch.cat(boxes), W, H)
+        box = torch.cat(boxes)  # of the model's square: overlaps are the same there
         stay = torch.arange(len(score), device=score.device)
         for classes in (named, None):
             stay = stay[images.nms(box[stay], score[stay], self.nms, None if classes is None else classes[stay])]

@@ -1,0 +1,39 @@
+"""The command that answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tyro.conf import Positional
+
+from seg3r.cli.terminal import JsonFile, emit, say
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Which instances of a map answer a question; none where nothing fits."""
+
+    map: Positional[Path]
+    """Folder that `run` wrote."""
+    question: Positional[str]
+    """A name, a description or a question: "the brown chair", "something to sit on"."""
+    labels: Literal["nearest", "mllm"] = "nearest"
+    """Who answers: the nearest text, or a multi-modal language model that knows where things stand."""
+    preset: Literal["bundled", "foundation"] = "bundled"
+    """bundled: small weights that come with the package. foundation: large ones, see `seg3r weights`."""
+    chat: str | None = None
+    """Another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint."""
+    json: JsonFile = None
+    """Write the answer here (- : to standard output)."""
+
+    def __call__(self) -> None:
+        from seg3r import api
+
+        told = api.ask(self.map, self.question, self.labels, self.preset, self.chat)
+        emit(self.json, told)
+        if self.json != "-":
+            for answer in told["answers"]:
+                say(f"{answer['score']:.2f}  #{answer['id']}  {answer['name'] or 'unnamed'}")
+            say(told["text"])
