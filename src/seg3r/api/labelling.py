@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float32
@@ -41,6 +41,7 @@ KEY_VARIABLE = "SEG3R_API_KEY"
 ROOM_WORDS = Vocabulary(tuple(name for name in CLASSES[1:] if name not in STRUCTURAL))
 
 
+@runtime_checkable
 class Namer(Protocol):
     """A Labeler that can also tell the probability of every word."""
 

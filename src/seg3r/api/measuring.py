@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from seg3r.embed.oracle import TruthIdentity
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
 from seg3r.evaluate.datasets import DatasetResult, dataset_called, evaluate_dataset
-from seg3r.evaluate.run import REACH, follow, predict, score_runs
+from seg3r.evaluate.run import REACH, Truth, follow, predict, score_runs
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
@@ -61,14 +61,63 @@ def evaluate_rooms(
         superpoints: instances follow the superpoints of the true surface (geometry refinement).
         start: the split's first room to take.
     """
+    measured = true_rooms(split, rooms, start, frame_count, size, depth)
+    answer = measure_rooms(
+        measured, method, preset, masks, association, online_every, switched_off(without, config), labels, vocabulary,
+        superpoints, progress,
+    )
+    answer["settings"] |= {
+        "split": split, "depth": depth, "rooms": rooms, "frames": frame_count, "size": f"{size[1]}x{size[0]}",
+        "without": sorted(without), "start": start,
+    }
+    return answer
+
+
+@dataclass(frozen=True, eq=False)
+class TrueRoom:
+    """A recording of a room, and its labelled surface."""
+
+    recording: RoomsSource
+    truth: Truth
+
+
+def true_rooms(
+    split: str, rooms: int, start: int = 0, frame_count: int = 60, size: tuple[int, int] = (240, 320),
+    depth: str = "noisy", keep: bool = False,
+) -> Iterator[TrueRoom]:
+    """Rooms of a split, one after another.
+
+    Args:
+        size: (H, W).
+        keep: their frames are remembered once rendered.
+    """
+    for seed in split_seeds(split, rooms, start):
+        recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth, keep=keep)
+        truth = truth_surface(recording)
+        assert truth is not None
+        yield TrueRoom(recording, truth)
+
+
+def measure_rooms(
+    measured: Iterable[TrueRoom],
+    method: str = "opentrack3d",
+    preset: Preset = "bundled",
+    masks: Literal["geometric", "truth"] = "geometric",
+    association: Literal["own", "truth"] = "own",
+    online_every: int = 0,
+    config: OpenTrack3DConfig | None = None,
+    labels: LabelsBy | Literal["truth"] | None = None,
+    vocabulary: Vocabulary | None = None,
+    superpoints: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """`evaluate_rooms` on rooms that are there already."""
     names, truths, runs, seconds = [], [], [], []
     namer = None if labels is None or labels == "truth" else namer_of(labels, preset)
     words = vocabulary or ROOM_WORDS
-    for seed in split_seeds(split, rooms, start):
-        recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth)
-        truth = truth_surface(recording)
-        assert truth is not None
-        parts: dict[str, Any] = {"config": switched_off(without, config)}
+    for room in measured:
+        recording, truth = room.recording, room.truth
+        parts: dict[str, Any] = {"config": config}
         if superpoints:
             parts["superpoints"] = surface_superpoints(recording)
         if masks == "truth":
@@ -96,10 +145,9 @@ def evaluate_rooms(
     protocol = protocol_from_classes(CLASSES[1:], STRUCTURAL)
     result, curve, quality = score_runs(names, truths, runs, protocol, labels is None, "ranked")
     settings = {
-        "method": method, "preset": preset, "split": split, "masks": masks, "association": association,
-        "depth": depth, "rooms": rooms, "frames": frame_count, "size": f"{size[1]}x{size[0]}",
-        "without": sorted(without), "max_dist_m": REACH * 0.02, "labels": labels,
-        "vocabulary": None if labels is None else len(words.names), "superpoints": superpoints, "start": start,
+        "method": method, "preset": preset, "masks": masks, "association": association,
+        "max_dist_m": REACH * (config or OpenTrack3DConfig()).voxel_m, "labels": labels,
+        "vocabulary": None if labels is None else len(words.names), "superpoints": superpoints,
     }
     answer = result.as_json(curve, settings)
     answer["purity"], answer["completeness"] = round(quality.purity, 4), round(quality.completeness, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, Literal
@@ -11,16 +11,16 @@ import numpy as np
 
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, answerer_of, label_map, namer_of
 from seg3r.api.mapping import Progress, opentrack3d
-from seg3r.api.truth import truth_masks, truth_surface
+from seg3r.api.measuring import TrueRoom, true_rooms
+from seg3r.api.truth import truth_masks
 from seg3r.evaluate.benchmarks import Protocol
 from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.evaluate.referring import accuracies, judge
 from seg3r.evaluate.run import REACH, Truth, predict
-from seg3r.rooms import Room, questions, split_seeds
+from seg3r.rooms import Room, questions
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved
-from seg3r.sources.rooms import RoomsSource
 
 ASKED = Protocol("asked", (1,), ("answer",), void="wrong")
 """What answers the question is the one class; a mask elsewhere is a false positive."""
@@ -52,6 +52,7 @@ def evaluate_questions(
     model: str | None = None,
     start: int = 0,
     progress: Progress | None = None,
+    measured: Iterable[TrueRoom] | None = None,
 ) -> dict[str, Any]:
     """Ask every room of a split the questions of its grammar.
 
@@ -64,11 +65,13 @@ def evaluate_questions(
         naming: who names the instances first; None: who answers.
         per_kind: questions of each kind (attribute, relation, function) for a room.
         model: another language model; see `chat_of`.
+        measured: rooms that are there already.
     """
     namer, answerer = namer_of(naming or labels, preset, model), answerer_of(labels, preset, model)
     verdicts, phrases, found = [], [], 0
-    for done, seed in enumerate(split_seeds(split, rooms, start), 1):
-        asked = _mapped(RoomsSource(seed, frames=frame_count, size=size, depth=depth), preset, masks, per_kind)
+    measured = true_rooms(split, rooms, start, frame_count, size, depth) if measured is None else measured
+    for done, room in enumerate(measured, 1):
+        asked = _mapped(room, preset, masks, per_kind)
         label_map(asked.scene, namer, ROOM_WORDS)
         place = {instance_id: row for row, instance_id in enumerate(asked.scene.ids.tolist())}
         for question in asked.questions:
@@ -109,10 +112,9 @@ def phrase_ap(
 
 
 def _mapped(
-    recording: RoomsSource, preset: Preset, masks: Literal["geometric", "truth"], per_kind: int
+    measured: TrueRoom, preset: Preset, masks: Literal["geometric", "truth"], per_kind: int
 ) -> MappedQuestions:
-    truth = truth_surface(recording)
-    assert truth is not None
+    recording, truth = measured.recording, measured.truth
     mapper = opentrack3d(preset, segment=Saved(truth_masks(recording)) if masks == "truth" else None)
     for frame in recording:
         mapper.step(frame)

@@ -32,6 +32,7 @@ class RoomsSource:
         every: stride.
         shutter: share of the time to the next frame that the shutter is open: motion blur; 0 = none.
         exposure_stops: how far the exposure wanders, in factors of two to both sides.
+        keep: remember every frame that was rendered, for who goes through the recording again and again.
 
     Raises:
         InputError: a stride, a depth, a shutter or a size that is none.
@@ -42,7 +43,7 @@ class RoomsSource:
     def __init__(
         self, seed: int, frames: int = 60, size: tuple[int, int] = (240, 320),
         depth: str = "noisy", every: int = 1, shutter: float = 0.0,
-        exposure_stops: float = 0.0,
+        exposure_stops: float = 0.0, keep: bool = False,
     ) -> None:
         if depth not in ("clean", "noisy"):
             raise InputError(f"rooms:{seed}: depth is clean or noisy, not {depth!r}")
@@ -58,7 +59,8 @@ class RoomsSource:
         self.skipped: Counter[str] = Counter()
         self.room: Room = build_room(seed)
         self._walk = camera_path(self.room, frames, seed, size)
-        self._last: tuple[int, Rendered] | None = None
+        self._keep = keep
+        self._done: dict[int, Rendered] = {}
 
     @property
     def root(self) -> Path | None:
@@ -121,10 +123,12 @@ class RoomsSource:
     def _rendered(self, index: int) -> Rendered:
         if not 0 <= index < len(self._walk):
             raise InputError(f"{self.name}: no frame {index}, the walk has {len(self._walk)}")
-        if self._last is None or self._last[0] != index:
+        if index not in self._done:
+            if not self._keep:
+                self._done.clear()
             exposure = exposure_drift(self.seed, index, self.exposure_stops)
-            self._last = (index, renderer_of(self.room).render(self._walk[index], exposure, self._smear(index)))
-        return self._last[1]
+            self._done[index] = renderer_of(self.room).render(self._walk[index], exposure, self._smear(index))
+        return self._done[index]
 
     def _smear(self, index: int) -> list[Camera]:
         """Where the camera goes while the shutter is open."""

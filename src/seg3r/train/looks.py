@@ -34,14 +34,14 @@ from seg3r.label.prompts import (
 from seg3r.rooms import CLASSES, STRUCTURAL, ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, PHRASES, Kind, Question, plural, questions
 from seg3r.train.maps import is_mapped, load_room
-from seg3r.train.samples import ChatSample, RegionSample
-from seg3r.types import Prompt
+from seg3r.train.samples import ChatSample, RegionSample, Sight
 
 LOOKS = 3
 """Best views kept of each instance."""
 CONTOURED_PX, FADED_PX = 96, 72
 """Longest side of a kept picture."""
 NAMES = tuple(name for name in CLASSES[1:] if name not in STRUCTURAL)
+NOTHING = "nothing"
 MOST_CHOICES = 20
 """Names in a closed list at most: longer ones are shortened first."""
 Picture = UInt8[Tensor, "_ _ 3"]
@@ -244,7 +244,22 @@ class ChatBatches:
     """Share of questions for a name from a list ..."""
     describing: float = 0.2
     """... and for colour and name in free words; the others ask whether the thing fits a question."""
+    blind: float = 0.3
+    """Share of the questions that come with facts alone: words are learnt sooner than pictures."""
     seed: int = 0
+
+    def sights(self, step: int, count: int = 64) -> list[Sight]:
+        """Pictures of things, each with its colour and name."""
+        rng = np.random.default_rng([self.seed, 4, step])
+        made: list[Sight] = []
+        while len(made) < count:
+            room = self.rooms[int(rng.integers(len(self.rooms)))]
+            n = int(rng.integers(max(1, len(room.objects))))
+            if n < len(room.objects) and room.contoured[n]:
+                o, views = room.objects[n], room.contoured[n]
+                view = _mirrored(views[int(rng.integers(len(views)))], rng)
+                made.append(Sight(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
+        return made
 
     def __call__(self, step: int) -> list[ChatSample]:
         rng = np.random.default_rng([self.seed, 3, step])
@@ -266,7 +281,7 @@ class ChatBatches:
 
     def _images(self, room: SeenRoom, n: int, rng: np.random.Generator) -> tuple[Picture, ...]:
         views = room.contoured[n]
-        return views[: int(rng.integers(1, len(views) + 1))]
+        return tuple(_mirrored(view, rng) for view in views[: int(rng.integers(1, len(views) + 1))])
 
     def _naming(self, room: SeenRoom, n: int, rng: np.random.Generator) -> ChatSample:
         o = room.objects[n]
@@ -293,8 +308,8 @@ class ChatBatches:
             alike = [m for m in shown if m not in right and (o := room.objects[m]) is not None and o.name in names]
             n = alike[int(rng.integers(len(alike)))] if alike else n
         facts = tell(room.things, self._names(room, rng))[n]
-        prompt: Prompt = fits_prompt(self._images(room, n, rng), facts, question.text)
-        return ChatSample(prompt, fits_answer(n in right))
+        images = () if rng.random() < self.blind else self._images(room, n, rng)
+        return ChatSample(fits_prompt(images, facts, question.text), fits_answer(n in right))
 
     def _names(self, room: SeenRoom, rng: np.random.Generator) -> list[str | None]:
         """As a labeler would give them: mostly right; sometimes there are none."""
@@ -304,3 +319,8 @@ class ChatBatches:
         return [
             None if o is None else _one_of(rng, *NAMES) if rng.random() < wrong else o.name for o in room.objects
         ]
+
+
+def _mirrored(view: Picture, rng: np.random.Generator) -> Picture:
+    """Every second one left for right: no name and no colour minds."""
+    return view.flip(1) if rng.random() < 0.5 else view

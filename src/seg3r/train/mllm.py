@@ -16,7 +16,7 @@ from torch.nn import functional
 from seg3r.label.chat import QwenReader, padded
 from seg3r.label.folder import transformers
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
-from seg3r.train.samples import ChatSample
+from seg3r.train.samples import ChatSample, Sight
 from seg3r.train.tokens import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
 
 VOCABULARY, LENGTH = 1500, 1024
@@ -27,6 +27,7 @@ PIXELS = (56 * 84, 84 * 84)
 MEAN = STD = (0.5, 0.5, 0.5)
 SURVEY = 40
 """So many steps' words make the tokenizer."""
+EYE_STEPS = 3000
 TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}\n"
     "{% if turn.content is string %}{{ turn.content }}{% else %}{% for part in turn.content %}"
@@ -38,6 +39,7 @@ TEMPLATE = (
 
 
 def train_mllm(
+    sights: Callable[[int], list[Sight]],
     batch: Callable[[int], list[ChatSample]],
     steps: int,
     out: Path,
@@ -49,9 +51,12 @@ def train_mllm(
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin on questions about images; goes on where an interrupted call stopped.
+    """Train a twin: first its eyes, to see what there is to tell, then the whole on questions about images. Learnt
+    together from nothing, words find out that pictures say something only after a long time. Goes on where an
+    interrupted call stopped.
 
     Args:
+        sights: step -> pictures and what to see in them, for the first `EYE_STEPS`.
         batch: step -> questions and answers; the same for the same step.
         out: folder of the run; its `model/` is what `LocalChat` loads.
         seed: of the initial weights.
@@ -71,9 +76,12 @@ def train_mllm(
         model = tiny_qwen(tokenizer)
     model.to(device)
     read = QwenReader(tokenizer, model.config.image_token_id, PATCH, MERGE, FRAMES, PIXELS, MEAN, STD)
+    eyes = Eyes(model, read, sights, torch.device(device))
+    hours = learn(eyes, eyes.loss, EYE_STEPS, out / "eyes", peak, warmup, progress=progress)
     loss = AnswerLoss(model, read, batch, torch.device(device))
-    hours = learn(model, loss, steps, out, peak, warmup, progress=progress)
-    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "hours": round(hours, 3),
+    hours += learn(model, loss, steps, out, peak, warmup, progress=progress)
+    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "eye_steps": EYE_STEPS,
+            "hours": round(hours, 3),
             "peak_learning_rate": peak, "loss": round(mean_loss(out), 4)}
     prepare = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": PATCH, "merge_size": MERGE,
                "temporal_patch_size": FRAMES, "min_pixels": PIXELS[0], "max_pixels": PIXELS[1],
@@ -81,6 +89,34 @@ def train_mllm(
     files = {"preprocessor_config.json": json.dumps(prepare, indent=1)}
     write_folder(model, lambda m: loss.log_chances(m, batch(0)), out / "model", files, tokenizer, card, tolerance=0.05)
     return out / "model"
+
+
+class Eyes(nn.Module):
+    """The half of a model that sees, with a linear reader on top: from the mean of an image's tokens to its words."""
+
+    def __init__(
+        self, model: Any, read: QwenReader, sights: Callable[[int], list[Sight]], device: torch.device
+    ) -> None:
+        super().__init__()
+        self.visual = model.model.visual
+        self._see, self._read, self._sights, self._device = [model.model.get_image_features], read, sights, device
+        kinds = zip(*(sight.words for step in range(SURVEY) for sight in sights(step)), strict=True)
+        self._words = [{word: i for i, word in enumerate(sorted(set(words)))} for words in kinds]
+        width = model.config.text_config.hidden_size
+        self.heads = nn.ModuleList(nn.Linear(width, len(words)) for words in self._words).to(device)
+
+    def loss(self, step: int) -> Tensor:
+        """Cross-entropy of the words, summed over their kinds; a word that was not surveyed does not count."""
+        sights = self._sights(step)
+        parts = [self._read.patches(sight.image) for sight in sights]
+        grids = torch.tensor([[1, h, w] for _, (h, w) in parts], device=self._device)
+        tokens = self._see[0](torch.cat([p for p, _ in parts]).to(self._device), grids).pooler_output
+        seen = torch.stack([each.mean(0) for each in tokens])
+        losses = []
+        for kind, (head, words) in enumerate(zip(self.heads, self._words, strict=True)):
+            wanted = torch.tensor([words.get(sight.words[kind], -100) for sight in sights], device=self._device)
+            losses.append(functional.cross_entropy(head(seen).float(), wanted))
+        return torch.stack(losses).sum()
 
 
 def tiny_qwen(tokenizer: Any) -> Any:

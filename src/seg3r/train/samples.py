@@ -23,6 +23,15 @@ class RegionSample(TensorFields):
 
 
 @dataclass(frozen=True, eq=False)
+class Sight(TensorFields):
+    """A picture and what an eye should see in it, before there are questions."""
+
+    image: UInt8[Tensor, "h w 3"]
+    words: tuple[str, ...]
+    """One of each kind, such as colour and name."""
+
+
+@dataclass(frozen=True, eq=False)
 class ChatSample:
     """A question about images, and the answer to learn."""
 
