@@ -24,6 +24,8 @@ from seg3r.superpoints import graph_superpoints
 SURFACE_M = 0.02
 """Between the samples of a room's surface that make its superpoints."""
 NEIGHBOURS = 8
+STEP = 0.4
+"""Sine of the angle at which the next point rises out of both tangent planes."""
 
 
 def truth_masks(recording: Recording) -> Callable[[int], IdMap | None]:
@@ -94,5 +96,9 @@ def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"],
     points, normals = samples.points, renderer_of(recording.room).face_normals[samples.face].astype(np.float32)
     near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]
     edges = np.stack((np.repeat(np.arange(len(points)), NEIGHBOURS), near.reshape(-1)), axis=1)
-    labels = graph_superpoints(points, normals, edges)
+    along = points[edges[:, 1]] - points[edges[:, 0]]
+    rise = [np.abs((along * normals[edges[:, k]]).sum(1)) for k in (0, 1)]
+    # Over a step (a rug on the floor) two points are near and alike, but a mesh does not join them.
+    joined = np.minimum(*rise) <= STEP * np.linalg.norm(along, axis=1)
+    labels = graph_superpoints(points, normals, edges[joined])
     return torch.from_numpy(points), torch.from_numpy(labels)
