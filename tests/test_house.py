@@ -18,14 +18,15 @@ FILES = sorted(HOUSE.rglob("*.py"))
 
 GROUND = {"errors", "types", "geometry", "kernels"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label"}
-HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights"}
+HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "pretrained"}
 """What a stage may stand on."""
 OUTLOOK = GROUND | {"scene", "superpoints", "score", "colors", "records", "render"}
 """What may look at a finished map."""
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "checkpoint": {"errors"}, "types": {"errors"},
+    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "checkpoint": {"errors"},
+    "types": {"errors"}, "pretrained": {"errors", "weights"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND,
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"},

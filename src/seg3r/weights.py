@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import difflib
 import hashlib
-import importlib
 import json
 import os
 import re
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from seg3r.errors import InputError, MissingExtraError
+from seg3r.errors import InputError
 
 HOME = "SEG3R_WEIGHTS"
 MANIFEST = "weights.json"
@@ -400,93 +399,3 @@ def _cached(repo: str, revision: str, file: str) -> Path | None:
 
     found = try_to_load_from_cache(repo, file, revision=revision)
     return Path(found) if isinstance(found, str) else None
-
-
-# ---- models ----------------------------------------------------------------------------------------------------------
-
-
-def model(source: object, classes: Mapping[str, str], device: Any = "cpu") -> Any:
-    """A model of transformers, ready to infer: float32, no gradients, on `device`.
-
-    Args:
-        source: name of the registry, folder, or the model itself.
-        classes: `model_type` of its config -> class of transformers.
-    Raises:
-        InputError: no weights there, of another type, or not whole.
-        MissingExtraError: transformers is not installed.
-    """
-    if isinstance(source, (str, Path)):
-        built, origin = _built(folder_of(source), classes), str(source)
-    else:
-        built, origin = source, type(source).__name__
-    _class_of(getattr(built, "config", None), classes, origin)
-    return built.to(device).eval().requires_grad_(False)
-
-
-def tokenizer(source: str | Path) -> Any:
-    """The tokenizer beside the weights.
-
-    Raises:
-        InputError: none there, or one that cannot be read.
-        MissingExtraError: transformers is not installed.
-    """
-    module, folder = _transformers(), folder_of(source)
-    try:
-        with _quiet(module):
-            return module.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"{folder}: no tokenizer can be read ({_first_line(error)}); fetch again") from error
-
-
-def _built(folder: Path, classes: Mapping[str, str]) -> Any:
-    from safetensors import SafetensorError
-
-    module = _transformers()
-    try:
-        with _quiet(module):
-            config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-            kind = getattr(module, _class_of(config, classes, str(folder)))
-            built, loaded = kind.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True, dtype="float32", output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{folder}: cannot be read ({_first_line(error)}); see `seg3r weights check`") from error
-    # transformers would fill what is missing with random numbers, and only say so.
-    if missing := sorted(loaded["missing_keys"]):
-        raise InputError(f"{folder}: {len(missing)} tensors are missing, such as {missing[0]}; these are other weights")
-    return built
-
-
-def _class_of(config: Any, classes: Mapping[str, str], origin: str) -> str:
-    kind = str(config.get("model_type") if isinstance(config, dict) else getattr(config, "model_type", None))
-    if kind not in classes:
-        raise InputError(f"{origin}: a model of type '{kind}'; expected {' or '.join(classes)}")
-    return classes[kind]
-
-
-def _transformers() -> Any:
-    try:
-        return importlib.import_module("transformers")
-    except ImportError as error:
-        raise MissingExtraError("foundation models need transformers: pip install 'seg3r[models]'") from error
-
-
-@contextmanager
-def _quiet(module: Any) -> Iterator[None]:
-    """No bars and no advice of transformers inside."""
-    logging = module.utils.logging
-    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

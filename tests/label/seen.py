@@ -50,7 +50,7 @@ def square(size: int = 40, margin: int = 10) -> Tensor:
 
 def map_of(
     world: BoxWorld, colors: Sequence[str], motion: Tensor | None = None, frames: int = 10,
-    center: Sequence[float] = (0, 0, 0.5), names: bool = True,
+    center: Sequence[float] = (0, 0, 0.5),
 ) -> SceneMap:
     """A map made with perfect masks from all around. Instances have the world's truth ids as names.
 
@@ -78,8 +78,6 @@ def map_of(
         ids = [int(i or 0) for i in segments.names or ()]
         matches = Matches(torch.tensor([known.get(i, -1) for i in ids]), torch.ones(len(ids)))
         known.update(zip(ids, scene.add(view, segments, matches).tolist(), strict=True))
-    if not names:
-        scene.name_votes.clear()
     return scene
 
 
@@ -121,5 +119,5 @@ class ColorEncoder:
 def _middle(crop: Tensor) -> np.ndarray:
     h, w, _ = crop.shape
     part = crop[h // 3 : max(h - h // 3, h // 3 + 1), w // 3 : max(w - w // 3, w // 3 + 1)]
-    mean: np.ndarray = part.reshape(-1, 3).numpy().astype(np.float64).mean(0)
-    return mean
+    pixels: np.ndarray = part.reshape(-1, 3).numpy().astype(np.float64)
+    return pixels

@@ -37,7 +37,7 @@ class Colored:
         return [Reply(self._say(prompt), self.sure) for prompt in prompts]
 
     def _say(self, prompt: Prompt) -> str:
-        color = color_name(np.mean([_inside(image.numpy()) for image in prompt.images], 0))
+        color = color_name(np.concatenate([_inside(image.numpy()) for image in prompt.images]))
         if "Choose from" in prompt.text:
             names = re.findall(r"Choose from: (.*)\. Answer as", prompt.text)[0].split(", ")
             return json.dumps({"name": next((name for name in names if color in name.split()), None)})
@@ -51,13 +51,13 @@ class Colored:
 
 
 def _inside(image: np.ndarray) -> np.ndarray:
-    """Mean colour of the middle of what is outlined."""
+    """Colours in the middle of what is outlined."""
     line = (image == np.array(CONTOUR)).all(-1)
     assert line.any()
     rows, columns = np.nonzero(line)
     r, c = int(rows.mean()), int(columns.mean())
-    mean: np.ndarray = image[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].reshape(-1, 3).astype(float).mean(0)
-    return mean
+    middle: np.ndarray = image[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].reshape(-1, 3).astype(np.float64)
+    return middle
 
 
 @pytest.fixture(scope="module")

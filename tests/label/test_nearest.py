@@ -51,6 +51,24 @@ def test_the_nearest_word_or_none(scene: SceneMap, row: dict[int, int], independ
     assert float(labels.scores[row[RED]]) > 0.9 and float(labels.scores[row[YELLOW]]) < 0.5
 
 
+@pytest.mark.parametrize("independent", [True, False])
+def test_instances_in_another_order_get_the_same_names_in_that_order(
+    scene: SceneMap, row: dict[int, int], independent: bool
+) -> None:
+    ids = scene.ids.tolist()
+    other, renumbered = scene.select(ids=ids[2:]).union(scene.select(ids=ids[:2]))
+    moved = [other.ids.tolist().index(renumbered.get(i, i)) for i in ids]
+    assert sorted(moved) == list(range(4)) and moved != list(range(4))
+    words = ("red box", "blue box", "green box")
+    table, again = (Nearest(ColorEncoder(independent)).chances(s, words) for s in (scene, other))
+    torch.testing.assert_close(table, again[moved])
+    ask = "everything that is blue"
+    first, second = (NearestAnswers(ColorEncoder(independent), least=0.3)(s, ask) for s in (scene, other))
+    assert first.instance_ids == (ids[row[BLUE]],)
+    assert second.instance_ids == (other.ids.tolist()[moved[row[BLUE]]],)
+    assert first.scores == pytest.approx(second.scores)
+
+
 def test_pictures_are_looked_at_once_for_a_map(scene: SceneMap) -> None:
     encoder = ColorEncoder()
     labeler = Nearest(encoder)

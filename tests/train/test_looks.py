@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from seg3r.label.crops import contoured
+from seg3r.label.facts import Thing
 from seg3r.label.prompts import read_fits, read_name
 from seg3r.rooms import ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, Question
@@ -21,6 +22,7 @@ from seg3r.train.looks import (
     MOST_CHOICES,
     NAMES,
     ChatBatches,
+    Claim,
     RegionBatches,
     SeenRoom,
     claims_about,
@@ -28,6 +30,7 @@ from seg3r.train.looks import (
     see_rooms,
 )
 from seg3r.train.maps import load_room, map_room, save_room
+from seg3r.train.samples import ChatSample
 
 SEED = 7
 
@@ -97,6 +100,17 @@ def test_claims_hold_and_near_misses_mostly_do_not(o: ObjectInfo) -> None:
         assert missed[0].name == o.name and missed[0].color not in (None, o.color)
 
 
+def test_a_phrase_means_one_thing_whoever_says_it() -> None:
+    """`all books` is said of a book; the class `books` (a row of them) must not claim the same words for itself."""
+    meant: dict[str, set[Claim]] = {}
+    rng = np.random.default_rng(0)
+    for name in NAMES:
+        for _ in range(30):
+            for claim in (*claims_about(thing(name=name), rng), *near_misses(thing(name=name), rng)):
+                meant.setdefault(claim.text, set()).add(claim)
+    assert {text: claims for text, claims in meant.items() if len(claims) > 1} == {}
+
+
 def test_every_phrase_of_a_batch_is_judged_for_every_crop(seen: SeenRoom) -> None:
     batches = RegionBatches([seen], size=12, claims=30, nothing=0.3)
     samples = [sample for step in range(4) for sample in batches(step)]
@@ -140,18 +154,27 @@ def test_pairs_of_phrases_agree_with_the_room(seen: SeenRoom) -> None:
     assert 0.3 < sum(agree for _, _, agree in pairs) / len(pairs) < 0.8
 
 
+def who(seen: SeenRoom) -> dict[bytes, int]:
+    """Which instance a picture shows, also in the mirror."""
+    pictures = [(n, p) for n, views in enumerate(seen.contoured) for p in views]
+    return {q.contiguous().numpy().tobytes(): n for n, p in pictures for q in (p, p.flip(1))}
+
+
+def shown(sample: ChatSample, known: dict[bytes, int]) -> int:
+    (n,) = {known[image.contiguous().numpy().tobytes()] for image in sample.prompt.images}
+    return n
+
+
 def test_prompts_ask_what_models_are_asked_and_the_answers_are_right(seen: SeenRoom) -> None:
-    batches = ChatBatches([seen])
-    samples = [sample for step in range(25) for sample in batches(step)]
-    by_picture = {id(p): n for n, views in enumerate(seen.contoured) for p in views}
-    by_text = {q.text: q for kind in KINDS for q in seen.questions[kind]}
+    samples = [sample for step in range(25) for sample in ChatBatches([seen], blind=0.0)(step)]
+    known, by_text = who(seen), {q.text: q for kind in KINDS for q in seen.questions[kind]}
     kinds = {"name": 0, "color": 0, "fits": 0}
     said: dict[bool, int] = {True: 0, False: 0}
     names: dict[bool, int] = {True: 0, False: 0}
     asked: set[str] = set()
     for sample in samples:
         assert 1 <= len(sample.prompt.images) <= looks.LOOKS
-        (n,) = {by_picture[id(image)] for image in sample.prompt.images}
+        n = shown(sample, known)
         o, answer = seen.objects[n], json.loads(sample.answer)
         first = next(iter(answer))
         kinds[first] += 1
@@ -166,6 +189,7 @@ def test_prompts_ask_what_models_are_asked_and_the_answers_are_right(seen: SeenR
             question: Question = by_text[sample.prompt.text.split("Question: ")[1].split(" Is the outlined")[0]]
             asked.add(question.kind)
             assert read_fits(sample.answer) is (o is not None and o.id in question.answer_ids)
+            assert size_told(seen.things[n]) in sample.prompt.text
             said[answer["fits"]] += 1
     assert asked == set(KINDS)
     assert 0.2 < kinds["name"] / len(samples) < 0.4 and kinds["fits"] / len(samples) > 0.4
@@ -173,8 +197,48 @@ def test_prompts_ask_what_models_are_asked_and_the_answers_are_right(seen: SeenR
     assert 0.05 < names[True] / (names[True] + names[False]) < 0.4
 
 
+def size_told(thing: Thing) -> str:
+    w, d, h = (round(100 * x) for x in thing.size_m)
+    return f", {max(w, d)} x {min(w, d)} x {h} cm"
+
+
+def test_without_pictures_the_facts_say_what_is_asked_about(seen: SeenRoom) -> None:
+    samples = [sample for step in range(10) for sample in ChatBatches([seen], blind=1.0)(step)]
+    fits = [sample for sample in samples if "Question:" in sample.prompt.text]
+    assert len(fits) > 80 and all(s.prompt.images for s in samples if s not in fits)
+    by_text = {q.text: q for kind in KINDS for q in seen.questions[kind]}
+    for sample in fits:
+        assert sample.prompt.images == ()
+        facts, rest = sample.prompt.text.split("Outlined: ")[1].split(" Question: ")
+        right = by_text[rest.split(" Is the outlined")[0]].answer_ids
+        possible = [o for thing, o in zip(seen.things, seen.objects, strict=True) if size_told(thing) in facts]
+        assert read_fits(sample.answer) in [o is not None and o.id in right for o in possible]
+
+
+def test_sights_say_colour_and_name_of_what_they_show(seen: SeenRoom) -> None:
+    batches, known = ChatBatches([seen]), who(seen)
+    sights = batches.sights(0, 200)
+    assert len(sights) == 200 and repr(batches.sights(0, 200)) == repr(sights) != repr(batches.sights(1, 200))
+    drawn = set()
+    for sight in sights:
+        n = known[sight.image.contiguous().numpy().tobytes()]
+        o = seen.objects[n]
+        assert sight.words == ((looks.NOTHING, looks.NOTHING) if o is None else (o.color, o.name))
+        drawn.add(n)
+    assert drawn == {n for n, views in enumerate(seen.contoured) if views}
+
+
 def test_nothing_is_drawn_from_what_shows_nothing(seen: SeenRoom) -> None:
     blind = dataclasses.replace(seen, contoured=((),) * len(seen.things), faded=((),) * len(seen.things))
-    for sample in ChatBatches([blind, seen], size=10)(0):
-        assert sample.prompt.images
+    known = who(seen)
+    assert all(shown(sample, known) >= 0 for sample in ChatBatches([blind, seen], size=10, blind=0.0)(0))
+    assert len(ChatBatches([blind, seen]).sights(0, 10)) == 10
     assert len(RegionBatches([blind, seen], size=10)(0)) == 10
+
+
+def test_a_room_without_instances_is_passed_over(seen: SeenRoom) -> None:
+    bare = SeenRoom((), (), (), (), dict.fromkeys(KINDS, ()))
+    known = who(seen)
+    assert all(shown(sample, known) >= 0 for sample in ChatBatches([bare, seen], size=10, blind=0.0)(0))
+    assert len(ChatBatches([bare, seen]).sights(0, 10)) == 10
+    assert len(RegionBatches([bare, seen], size=10)(0)) == 10

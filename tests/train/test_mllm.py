@@ -12,7 +12,7 @@ from seg3r.label.chat import LocalChat
 from seg3r.train import loop
 from seg3r.train.loop import CURVE
 from seg3r.train.mllm import AnswerLoss, train_mllm
-from seg3r.train.samples import ChatSample
+from seg3r.train.samples import ChatSample, Sight
 from seg3r.types import Prompt
 
 pytest.importorskip("transformers")
@@ -31,10 +31,14 @@ def batch(step: int) -> list[ChatSample]:
     return [sample(list(COLORS)[c], 1 + (step + i) % 3, (40 + 10 * (i % 2), 60)) for i, c in enumerate(chosen)]
 
 
+def sights(step: int) -> list[Sight]:
+    return [Sight(s.prompt.images[0], (s.answer, "thing")) for s in batch(step)]
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_mllm(batch, 25, out, peak=2e-3, warmup=5, command="the command", data="colours")
+    train_mllm(sights, batch, 25, out, peak=2e-3, warmup=5, eye_steps=5, command="the command", data="colours")
     return out
 
 
@@ -79,7 +83,16 @@ def test_only_answers_cost(trained: Path) -> None:
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_eyes_learn_to_see(tmp_path: Path) -> None:
+    """Before any question: what they lose falls, and a word that was not surveyed does not count."""
+    train_mllm(sights, batch, 1, tmp_path, peak=2e-3, warmup=5, eye_steps=25)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "eyes" / CURVE).read_text().splitlines()]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("eye_steps", [2, 4])
+def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, eye_steps: int) -> None:
+    """Cut while it learns to answer, or to see."""
     clock = iter(range(0, 10**9, 100))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))  # a checkpoint after each step
 
@@ -88,6 +101,8 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_mllm(batch, 4, tmp_path / "cut", warmup=2, progress=stop)
-    cut, whole = (train_mllm(batch, 4, tmp_path / name, warmup=2) for name in ("cut", "whole"))
+        train_mllm(sights, batch, 4, tmp_path / "cut", warmup=2, eye_steps=eye_steps, progress=stop)
+    cut, whole = (
+        train_mllm(sights, batch, 4, tmp_path / name, warmup=2, eye_steps=eye_steps) for name in ("cut", "whole")
+    )
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -28,7 +28,6 @@ from seg3r.protocols import Answerer, Segmenter
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved, folder_reader
 from seg3r.sources import Recording, open_source
-from seg3r.superpoints import mesh_superpoints, read_mesh
 from seg3r.types import Answer
 
 Progress = Callable[[int, int], None]
@@ -124,6 +123,8 @@ def mesh_of(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: no such mesh, or none with faces.
     """
+    from seg3r.superpoints import mesh_superpoints, read_mesh  # a run without a mesh does not import it
+
     vertices, faces = read_mesh(path)
     return torch.from_numpy(vertices), torch.from_numpy(mesh_superpoints(vertices, faces))
 

@@ -19,7 +19,6 @@ from seg3r.scene import SceneMap
 from seg3r.segment.saved import IdMap, folder_reader
 from seg3r.sources import Recording
 from seg3r.sources.rooms import RoomsSource
-from seg3r.superpoints import graph_superpoints
 
 SURFACE_M = 0.02
 """Between the samples of a room's surface that make its superpoints."""
@@ -92,6 +91,8 @@ def true_classes(scene: SceneMap, truth: Truth, max_dist_m: float) -> list[int]:
 
 def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:
     """Vertices and superpoints of a room's own surface: what a flawless scan of it would give."""
+    from seg3r.superpoints import graph_superpoints  # a run without superpoints does not import it
+
     samples = sample_surface(recording.room, SURFACE_M)
     points, normals = samples.points, renderer_of(recording.room).face_normals[samples.face].astype(np.float32)
     near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]

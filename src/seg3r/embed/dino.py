@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
-from seg3r import weights
+from seg3r import pretrained
 from seg3r.models import images
 from seg3r.types import Masks, View
 
@@ -53,7 +53,7 @@ class Dino:
             InputError: no such weights.
             MissingExtraError: transformers is not installed.
         """
-        self.model = weights.model(source, CLASSES, device)
+        self.model = pretrained.model(source, CLASSES, device)
         self.device = torch.device(device)
         config = self.model.config
         self.patch = int(config.patch_size)

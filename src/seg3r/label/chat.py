@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
-from seg3r.label.folder import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
+from seg3r.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 from seg3r.types import Prompt, Reply
 
 QWEN = ("qwen2_vl", "qwen2_5_vl", "qwen3_vl", "qwen3_vl_moe")

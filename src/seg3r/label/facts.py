@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float64
+from jaxtyping import Float64
 
 from seg3r.scene import SceneMap
 
@@ -21,13 +21,25 @@ SUNK_M = 0.15
 BESIDE_M = 0.35
 """Next to each other: boxes no farther apart than this, on the same support."""
 FLOOR_M = 0.15
-"""What comes this near to the lowest points of the map stands on the floor."""
+"""What comes this near to the lowest points of the map stands on the floor, and what ends there is floor itself."""
+HIDDEN_M, DEEP_M = 0.95, 0.3
+"""What ends lower and is so deep stands on the floor too: its feet were not seen. Things on walls are flat."""
+LEVEL_M, LEVEL_SHARE = 0.05, 0.4
+"""Of the points under a thing, how many lie at one height where they are of a level top and not of a wall."""
+WIDE_SHARE = 0.5
+"""What carries a thing takes at least this share of its area."""
 CLEARLY = 1.15
 """Nearest and largest must win by this factor."""
 BORDER_M = 0.04
 """What stands in a shelf may look out of it so far."""
 LEAST_POINTS = 8
 """Points of a support under what stands on it."""
+BIN_M, WALL_POINTS = 0.05, 20_000
+"""Walls are looked for in bins of this width, with so many points."""
+MEDIAN_LIGHT, MOST_GAIN = 180.0, 1.5
+"""Of the points of a room (sRGB); how far its exposure is put right at most."""
+LIGHTNESS = 0.8
+"""Weight of lightness beside chroma in telling colours."""
 MANY = 4
 """Things named in one list at most."""
 
@@ -58,16 +70,20 @@ class Thing:
 
 def survey(scene: SceneMap) -> list[Thing]:
     """Every instance of a map, in the order of its ids. Costs what the instances' points cost."""
-    axes = upright_axes(scene)
-    world = scene.points.numpy().astype(np.float64) @ axes.T
-    colors = scene.colors.numpy()
-    floor = float(np.percentile(world[:, 2], 2)) if len(world) else 0.0
+    world = scene.points.numpy().astype(np.float64) @ upright_axes(scene).T
+    colors = scene.colors.numpy().astype(np.float64)
+    if len(world):
+        world[:, 2] -= np.percentile(world[:, 2], 2)  # the floor is at 0
+        colors = (colors * exposure(colors)).clip(0, 255)
     owned = [scene.points_of(i)[0].numpy() for i in scene.ids.tolist()]
     clouds = [world[own] if len(own) else np.zeros((1, 3)) for own in owned]
     low = np.array([np.percentile(cloud, 2, axis=0) for cloud in clouds]).reshape(-1, 3)
     high = np.array([np.percentile(cloud, 98, axis=0) for cloud in clouds]).reshape(-1, 3)
-    support = [_support(i, clouds, low, high) for i in range(len(clouds))]
-    place = ["on" if s >= 0 else "floor" if low[i, 2] - floor < FLOOR_M else "wall" for i, s in enumerate(support)]
+    support = [_support(i, clouds, low, high) if len(own) else -1 for i, own in enumerate(owned)]
+    place = [
+        "on" if s >= 0 else "floor" if len(own) and _stands(low[i], high[i]) else "wall"
+        for i, (s, own) in enumerate(zip(support, owned, strict=True))
+    ]
     things = []
     for i, own in enumerate(owned):
         gaps = np.maximum(0, np.maximum(low[i, :2] - high[:, :2], low[:, :2] - high[i, :2]))
@@ -79,7 +95,7 @@ def survey(scene: SceneMap) -> list[Thing]:
         size = high[i] - low[i]
         things.append(Thing(
             (float(size[0]), float(size[1]), float(size[2])),
-            color_name(colors[own].mean(0)) if len(own) else "grey", place[i], support[i],
+            color_name(colors[own]) if len(own) else "grey", place[i], support[i],
             tuple(j for j, s in enumerate(support) if s == i), beside,
             tuple(float(x) for x in (low[i] + high[i]) / 2),  # type: ignore[arg-type]
         ))
@@ -87,19 +103,29 @@ def survey(scene: SceneMap) -> list[Thing]:
 
 
 def _support(i: int, clouds: Sequence[Float64[np.ndarray, "..."]], low: np.ndarray, high: np.ndarray) -> int:
-    """The instance with most points just under instance i, or -1."""
+    """The instance with most points of a level top just under instance i, or -1."""
     best, most = -1, LEAST_POINTS - 1
+    area = np.prod(high[:, :2] - low[:, :2], axis=1)
     for j, cloud in enumerate(clouds):
-        if j == i or (low[i, :2] > high[j, :2]).any() or (low[j, :2] > high[i, :2]).any():
+        apart = (low[i, :2] > high[j, :2]).any() or (low[j, :2] > high[i, :2]).any()
+        if j == i or apart or area[j] < WIDE_SHARE * area[i] or high[j, 2] < max(FLOOR_M, low[i, 2] - ON_M):
             continue
         within = (low[i] >= low[j] - BORDER_M).all() and (high[i] <= high[j] + BORDER_M).all()  # a shelf's lowest board
-        if high[j, 2] < low[i, 2] - ON_M or (low[j, 2] >= low[i, 2] - ON_M / 2 and not within):
+        under_it = low[j, 2] < low[i, 2] - ON_M / 2 or high[j, 2] < low[i, 2] + ON_M
+        if not within and (low[i, 2] < FLOOR_M or not under_it):
             continue
         over = (cloud[:, :2] >= low[i, :2] - 0.03).all(1) & (cloud[:, :2] <= high[i, :2] + 0.03).all(1)
-        under = int((over & (cloud[:, 2] <= low[i, 2] + ON_M) & (cloud[:, 2] >= low[i, 2] - SUNK_M)).sum())
-        if under > most:
-            best, most = j, under
+        heights = np.sort(cloud[over & (cloud[:, 2] <= low[i, 2] + ON_M) & (cloud[:, 2] >= low[i, 2] - SUNK_M), 2])
+        if len(heights) > most:
+            level = (np.searchsorted(heights, heights + LEVEL_M, side="right") - np.arange(len(heights))).max()
+            if level >= LEVEL_SHARE * len(heights):
+                best, most = j, len(heights)
     return best
+
+
+def _stands(low: Float64[np.ndarray, "3"], high: Float64[np.ndarray, "3"]) -> bool:
+    """Whether a thing that no other carries stands on the floor, which is at height 0."""
+    return bool(low[2] < FLOOR_M or (low[2] < HIDDEN_M and (high - low)[:2].min() > DEEP_M))
 
 
 def tell(things: Sequence[Thing], names: Sequence[str | None]) -> list[str]:
@@ -152,7 +178,7 @@ def _listed(full: Sequence[str], rows: Sequence[int]) -> str:
 def upright_axes(scene: SceneMap) -> Float64[np.ndarray, "3 3"]:
     """Rows: two horizontal axes and up, in world, from how the camera was held: its x axis stays level while it turns.
 
-    The horizontal ones follow the widest spread of the points.
+    The horizontal ones follow the walls.
     """
     poses = np.array([k.camera.T_world_cam.numpy() for k in scene.keyframes]).reshape(-1, 4, 4)
     if not len(poses):
@@ -162,25 +188,44 @@ def upright_axes(scene: SceneMap) -> Float64[np.ndarray, "3 3"]:
     level = across.T @ across / len(across) - 0.1 * np.outer(down, down)
     up = np.linalg.eigh(level)[1][:, 0]
     up = -up if up @ down > 0 else up
+    side = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
+    side /= np.linalg.norm(side)
+    flat = np.stack((side, np.cross(up, side)))
     points = scene.points.numpy().astype(np.float64)
-    flat = points - points.mean(0) if len(points) else np.eye(3)
-    flat = flat - np.outer(flat @ up, up)
-    ahead = np.linalg.eigh(flat.T @ flat)[1][:, 2]
-    ahead -= (ahead @ up) * up
-    ahead /= np.linalg.norm(ahead)
+    ahead = wall_direction(points[:: max(1, len(points) // WALL_POINTS)] @ flat.T) @ flat
     return np.stack((ahead, np.cross(up, ahead), up))
 
 
-def color_name(rgb: Float[np.ndarray, "3"]) -> str:
-    """What a person would call a colour: the nearest name by hue and saturation first, lightness after."""
-    names = list(COLORS)
-    table = np.array([_opponent(np.array(c, np.float64)) for c in COLORS.values()])
-    off = (table - _opponent(rgb.astype(np.float64))) * (0.5, 1.0, 1.0)
-    return names[int((off**2).sum(1).argmin())]
+def wall_direction(plan: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "2"]:
+    """Unit vector along the walls of a plan, the longer ones if they differ: there the points fall into fewest bins."""
+    best, most = np.array((1.0, 0.0)), -1.0
+    for angle in np.radians(np.arange(0, 90, 1.0)):
+        turned = plan @ np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
+        bins = np.floor(turned / BIN_M).astype(np.int64)
+        crowd = sum(float((np.bincount(b - b.min()) ** 2).sum()) for b in bins.T) if len(bins) else 0.0
+        if crowd > most:
+            longer = len(turned) > 0 and np.ptp(turned[:, 0]) < np.ptp(turned[:, 1])
+            along = angle + np.pi / 2 if longer else angle
+            best, most = np.array((np.cos(along), np.sin(along))), crowd
+    return best
 
 
-def _opponent(rgb: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3"]:
+def exposure(colors: Float64[np.ndarray, "n 3"]) -> float:
+    """What brings the median light of a room to where it is under even light: most of a room is light walls."""
+    return float(np.clip(MEDIAN_LIGHT / max(float(np.median(colors.mean(1))), 1.0), 1 / MOST_GAIN, MOST_GAIN))
+
+
+def color_name(colors: Float64[np.ndarray, "n 3"]) -> str:
+    """What a person would call points of these colours: each goes to the nearest name, most in hue and saturation, and
+    the name with most points wins."""
+    table = np.array([COLORS[name] for name in COLORS], np.float64)
+    off = (_opponent(colors)[:, None] - _opponent(table)) * (LIGHTNESS, 1.0, 1.0)
+    nearest = (off**2).sum(2).argmin(1)
+    return list(COLORS)[int(np.bincount(nearest).argmax())]
+
+
+def _opponent(colors: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3"]:
     """Lightness, and two chroma axes that shading moves little (red - green and yellow - blue over the sum)."""
-    r, g, b = (rgb / 255) ** 0.8
-    total = max(r + g + b, 0.15)
-    return np.array([(r + g + b) / 3, 2.0 * (r - g) / total, 1.0 * (r + g - 2 * b) / total])
+    r, g, b = ((colors / 255) ** 0.8).T
+    total = np.maximum(r + g + b, 0.15)
+    return np.stack(((r + g + b) / 3, 2.0 * (r - g) / total, 1.0 * (r + g - 2 * b) / total), axis=1)

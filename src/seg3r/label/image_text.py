@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
-from seg3r.label.folder import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
+from seg3r.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 32, 128
 Fit = Literal["pad", "squash"]

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from seg3r import weights
+from seg3r import pretrained
 from seg3r.models import images
 from seg3r.types import Masks, View
 
@@ -52,7 +52,7 @@ class Automatic:
             InputError: no such weights.
             MissingExtraError: transformers is not installed.
         """
-        self.model = weights.model(source, CLASSES, device)
+        self.model = pretrained.model(source, CLASSES, device)
         self.device = torch.device(device)
         kind = self.model.config.model_type
         self.keeps_aspect = kind == "sam"

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from seg3r import weights
+from seg3r import pretrained
 from seg3r.errors import InputError
 from seg3r.models import images
 from seg3r.types import TensorFields
@@ -84,8 +84,8 @@ class Detector:
             InputError: no such weights, or an empty word.
             MissingExtraError: transformers is not installed.
         """
-        self.model = weights.model(source, CLASSES, device)
-        self.tokenizer = weights.tokenizer(source) if tokenizer is None else tokenizer
+        self.model = pretrained.model(source, CLASSES, device)
+        self.tokenizer = pretrained.tokenizer(source) if tokenizer is None else tokenizer
         self.device = torch.device(device)
         self.threshold, self.nms = threshold, nms
         self.short_side, self.captions_at_once = short_side, captions_at_once

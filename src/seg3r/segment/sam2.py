@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from seg3r import weights
+from seg3r import pretrained
 from seg3r.models import images
 
 CLASSES = {"sam2": "Sam2Model", "sam2_video": "Sam2Model"}
@@ -29,7 +29,7 @@ class Sam2:
             InputError: no such weights.
             MissingExtraError: transformers is not installed.
         """
-        self.model = weights.model(source, CLASSES, device)
+        self.model = pretrained.model(source, CLASSES, device)
         self.device = torch.device(device)
         self.side = int(self.model.config.prompt_encoder_config.image_size)
         self.boxes_at_once = boxes_at_once

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seg3r import weights
+from seg3r import pretrained
 from seg3r.errors import InputError
 from seg3r.models import images
 from seg3r.segment.grounded import settled
@@ -52,13 +52,13 @@ class Sam3:
         """
         if not words or not all(word.strip() for word in words):
             raise InputError("SAM 3 needs words to look for; give at least one, and no empty ones")
-        self.model = weights.model(source, CLASSES, device)
+        self.model = pretrained.model(source, CLASSES, device)
         self.device = torch.device(device)
         self.words = tuple(words)
         self.threshold, self.nms, self.words_at_once = threshold, nms, words_at_once
         self.min_area, self.max_share = min_area, max_share
         self.side = int(self.model.config.vision_config.image_size)
-        tokenizer = weights.tokenizer(source) if tokenizer is None else tokenizer
+        tokenizer = pretrained.tokenizer(source) if tokenizer is None else tokenizer
         length = int(self.model.config.text_config.max_position_embeddings)
         read = tokenizer(list(words), padding="max_length", truncation=True, max_length=length, return_tensors="pt")
         self._ids, self._filled = read["input_ids"].to(self.device), read["attention_mask"].to(self.device)

@@ -14,8 +14,8 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.label.folder import transformers
 from seg3r.label.image_text import image_vectors, prepared, text_vectors
+from seg3r.pretrained import transformers
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
 from seg3r.train.samples import RegionSample
 from seg3r.train.tokens import kept_tokenizer, phrase_tokenizer

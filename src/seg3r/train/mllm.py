@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.label.chat import QwenReader, padded
-from seg3r.label.folder import transformers
+from seg3r.pretrained import transformers
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
 from seg3r.train.samples import ChatSample, Sight
 from seg3r.train.tokens import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
@@ -47,6 +47,7 @@ def train_mllm(
     device: torch.device | str = "cpu",
     peak: float = 1e-3,
     warmup: int = 500,
+    eye_steps: int = EYE_STEPS,
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
@@ -56,7 +57,7 @@ def train_mllm(
     interrupted call stopped.
 
     Args:
-        sights: step -> pictures and what to see in them, for the first `EYE_STEPS`.
+        sights: step -> pictures and what to see in them, for the first `eye_steps`.
         batch: step -> questions and answers; the same for the same step.
         out: folder of the run; its `model/` is what `LocalChat` loads.
         seed: of the initial weights.
@@ -77,10 +78,10 @@ def train_mllm(
     model.to(device)
     read = QwenReader(tokenizer, model.config.image_token_id, PATCH, MERGE, FRAMES, PIXELS, MEAN, STD)
     eyes = Eyes(model, read, sights, torch.device(device))
-    hours = learn(eyes, eyes.loss, EYE_STEPS, out / "eyes", peak, warmup, progress=progress)
+    hours = learn(eyes, eyes.loss, eye_steps, out / "eyes", peak, warmup, progress=progress)
     loss = AnswerLoss(model, read, batch, torch.device(device))
     hours += learn(model, loss, steps, out, peak, warmup, progress=progress)
-    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "eye_steps": EYE_STEPS,
+    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "eye_steps": eye_steps,
             "hours": round(hours, 3),
             "peak_learning_rate": peak, "loss": round(mean_loss(out), 4)}
     prepare = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": PATCH, "merge_size": MERGE,
