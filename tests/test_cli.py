@@ -78,7 +78,8 @@ def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_
 
 def start_and_kill(words: list[str], checkpoint: Path) -> None:
     """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
-    code = "import sys, seg3r.api.mapping as api; api.CHECKPOINT_S = 0.0; from seg3r.cli import main; main(sys.argv[1:])"
+    code = "import sys; from seg3r.api import mapping; mapping.CHECKPOINT_S = 0.0\n" \
+           "from seg3r.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
     while not checkpoint.is_file() and process.poll() is None and time.monotonic() < until:

@@ -77,7 +77,8 @@ def train_mllm(
         model = tiny_qwen(tokenizer)
     model.to(device)
     read = QwenReader(tokenizer, model.config.image_token_id, PATCH, MERGE, FRAMES, PIXELS, MEAN, STD)
-    eyes = Eyes(model, read, sights, torch.device(device))
+    with seeded(seed + 1):
+        eyes = Eyes(model, read, sights, torch.device(device))
     hours = learn(eyes, eyes.loss, eye_steps, out / "eyes", peak, warmup, progress=progress)
     loss = AnswerLoss(model, read, batch, torch.device(device))
     hours += learn(model, loss, steps, out, peak, warmup, progress=progress)
