@@ -127,17 +127,28 @@ WORDS = Vocabulary(("red box", "blue box"))
 
 
 def test_names_that_came_with_the_masks_are_kept_where_nothing_was_asked() -> None:
-    assert namer_for(None, None, have_masks=True) is None
-    assert namer_for(None, None, have_masks=False) is None
-    assert namer_for(None, None, False, "foundation") is None
+    assert namer_for(None, None) is None
+    assert namer_for(None, None, "foundation") is None
 
 
-def test_words_alone_choose_who_names(colours: list[str]) -> None:
-    assert isinstance(namer_for(None, WORDS, have_masks=True), Votes)
-    assert isinstance(namer_for(None, WORDS, False, "foundation"), Votes)
-    assert colours == []
-    assert isinstance(namer_for(None, WORDS, have_masks=False), Nearest)
-    assert colours == ["bundled"]
+def test_words_alone_take_the_names_of_the_masks_or_else_the_nearest_text(colours: list[str]) -> None:
+    """Masks may come without names: that is seen when the map is there."""
+    namer, scene = namer_for(None, WORDS), table_map(4, "red box")
+    assert isinstance(namer, Namer)
+    named = namer(scene, WORDS.words)
+    assert colours == [] and set(named.names) == {"red box"}
+    for instance_id in scene.ids.tolist():
+        scene.name_votes.pop(instance_id, None)
+    assert len(namer(scene, WORDS.words).names) == len(scene)
+    assert namer.chances(scene, WORDS.words).shape == (len(scene), 2)
+    assert set(colours) == {"bundled"}
+
+
+def test_a_model_that_nobody_would_ask_is_refused() -> None:
+    for labels in (None, "nearest"):
+        with pytest.raises(InputError, match="only with --labels mllm") as error:
+            namer_for(labels, WORDS, model="qwen3-vl-4b")
+        one_line(error)
 
 
 def test_what_is_asked_for_is_given(colours: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,19 +159,18 @@ def test_what_is_asked_for_is_given(colours: list[str], monkeypatch: pytest.Monk
         return Mute()
 
     monkeypatch.setattr(labelling, "chat_of", chat)
-    for have_masks in (True, False):
-        assert isinstance(namer_for("votes", None, have_masks), VotedWords)
-        assert isinstance(namer_for("nearest", WORDS, have_masks), Nearest)
-        for words in (None, WORDS):
-            namer = namer_for("mllm", words, have_masks, "foundation", "other")
-            assert isinstance(namer, Mllm) and namer.nearest is not None
+    assert isinstance(namer_for("votes", None), VotedWords)
+    assert isinstance(namer_for("nearest", WORDS), Nearest)
+    for words in (None, WORDS):
+        namer = namer_for("mllm", words, "foundation", "other")
+        assert isinstance(namer, Mllm) and namer.nearest is not None
     assert set(models) == {("foundation", "other")} and set(colours) == {"bundled", "foundation"}
     assert all(isinstance(n, Namer) for n in (namer, VotedWords(), Nearest(ColorEncoder())))
 
 
 def test_the_nearest_text_needs_texts() -> None:
     with pytest.raises(InputError, match="--labels nearest needs --vocabulary") as error:
-        namer_for("nearest", None, have_masks=True)
+        namer_for("nearest", None)
     one_line(error)
 
 

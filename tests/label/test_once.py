@@ -57,3 +57,15 @@ def test_a_map_that_took_in_more_is_another() -> None:
         scene.add(view, segments, Matches(torch.full((len(segments),), -1), torch.ones(len(segments))))
         assert once(scene) == once(scene) == len(scene)
         assert len(asked) == step
+
+
+def test_a_map_that_lost_or_joined_instances_is_another() -> None:
+    once, asked = counted()
+    scene = table_map()
+    ids = scene.ids.tolist()
+    assert once(scene) == 4
+    scene.drop(ids[:1])
+    assert once(scene) == len(scene) == 3
+    scene.merge(ids[1], ids[2])
+    assert once(scene) == len(scene) == 2
+    assert len(asked) == 3

@@ -123,19 +123,21 @@ def namer_of(labels: LabelsBy, preset: Preset = "bundled", model: str | None = N
 
 
 def namer_for(
-    labels: LabelsBy | None, words: Vocabulary | None, have_masks: bool, preset: Preset = "bundled",
-    model: str | None = None,
+    labels: LabelsBy | None, words: Vocabulary | None, preset: Preset = "bundled", model: str | None = None
 ) -> Namer | None:
     """Who names the instances of a run that asked for `labels` and `words`; None: they keep the names that came with
     their masks.
 
     Raises:
-        InputError: the nearest text needs words; or weights are not on this disk.
+        InputError: the nearest text needs words; a model was given that nobody would ask; or weights are not on this
+            disk.
     """
     if labels == "nearest" and words is None:
         raise InputError("--labels nearest needs --vocabulary: rooms, the name of a data set, or a file of words")
+    if model is not None and labels != "mllm":
+        raise InputError(f"--chat {model} is asked only with --labels mllm")
     if labels is None and words is not None:
-        labels = "votes" if have_masks or preset == "foundation" else "nearest"
+        return VotesElseNearest(preset)
     return None if labels is None else namer_of(labels, preset, model)
 
 
@@ -148,6 +150,23 @@ def answerer_of(labels: Literal["nearest", "mllm"], preset: Preset = "bundled", 
     if labels == "nearest":
         return NearestAnswers(encoder_of(preset))
     return MllmAnswers(chat_of(preset, model), encoder_of(preset))
+
+
+class VotesElseNearest:
+    """The names that came with the masks or, where a map has none, the nearest text."""
+
+    def __init__(self, preset: Preset) -> None:
+        self._preset: Preset = preset
+
+    def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
+        return self._chosen(scene)(scene, vocabulary)
+
+    def chances(self, scene: SceneMap, vocabulary: Sequence[str]) -> Float32[Tensor, "k c"]:
+        """Of the one that is asked."""
+        return self._chosen(scene).chances(scene, vocabulary)
+
+    def _chosen(self, scene: SceneMap) -> Namer:
+        return namer_of("votes" if any(scene.name_votes.values()) else "nearest", self._preset)
 
 
 class VotedWords(Votes):
@@ -191,6 +210,8 @@ def ask(
     Raises:
         InputError: no map there, an empty question, or weights that are not on this disk.
     """
+    if model is not None and labels != "mllm":
+        raise InputError(f"--chat {model} is asked only with --labels mllm")
     if not question.strip():
         raise InputError('an empty question; ask for something, as in "something to sit on"')
     scene = SceneMap.load(folder / "scene.safetensors")

@@ -214,6 +214,11 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
     mapper.embed.stage, mapper.associate.stage = embed, associate
 
 
+CONFIGS = {"scenefun3d": OpenTrack3DConfig(voxel_m=0.005, visible_m=0.02, contained=2.0)}
+"""Data sets that ask for other numbers: knobs and switches are small, and parts of larger things (specification,
+3.8)."""
+
+
 def evaluate_data(
     dataset: str,
     folder: Path,
@@ -237,6 +242,8 @@ def evaluate_data(
     settings = {"method": method, "preset": preset, "masks": masks, "labelled_by": labels, "model": model}
     return evaluate_dataset(
         dataset, folder, lambda path, stride: open_source(str(path), every=stride),
-        lambda recording: make_mapper(method, preset, words=words, segment=masks_from(recording, masks)),
+        lambda recording: make_mapper(
+            method, preset, words=words, segment=masks_from(recording, masks), config=CONFIGS.get(dataset)
+        ),
         None if namer is None else namer.chances, scenes or None, every, saved=saved, settings=settings, progress=tick,
     )

@@ -40,7 +40,8 @@ class Run:
     method: Positional[str]
     """opentrack3d: posed RGB-D."""
     source: Positional[str]
-    """A video, a camera index, a folder (RGB-D, TUM, 7-Scenes, ScanNet, Replica), a .sens file, or rooms:SEED."""
+    """A video, a camera index, a folder (RGB-D, TUM, 7-Scenes, ScanNet, Replica, ScanNet++, SceneFun3D), a .sens file,
+    or rooms:SEED."""
     out: Path
     """Folder of the map; appears whole, at the end."""
     preset: Literal["bundled", "foundation"] = "bundled"
@@ -159,7 +160,7 @@ def _map(
 
     words = None if vocabulary is None else api.words_called(vocabulary)
     recording = api.frames(source, every)
-    namer = api.namer_for(labels, words, masks is not None, preset, chat)
+    namer = api.namer_for(labels, words, preset, chat)
     mapper = api.make_mapper(
         method, preset, words=None if words is None else words.words, segment=api.masks_from(recording, masks),
         superpoints=None if mesh is None else api.mesh_of(mesh),

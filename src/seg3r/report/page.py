@@ -24,7 +24,7 @@ from seg3r.scene import SceneMap
 from seg3r.types import Sighting
 
 MOST_CARDS = 60
-MOST_LOOKS = 4
+MOST_LOOKS = 3
 PICTURE = (620, 930)
 PICTURE_QUALITY, CROP_QUALITY = 80, 80
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
