@@ -30,7 +30,7 @@ from seg3r.label.cache import Cached
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
-from seg3r.label.votes import Votes, best_names
+from seg3r.label.votes import best_names
 from seg3r.protocols import Chat
 from seg3r.rooms import CLASSES
 from seg3r.scene import SceneMap

@@ -157,6 +157,7 @@ class VotesElseNearest:
 
     def __init__(self, preset: Preset) -> None:
         self._preset: Preset = preset
+        self._nearest: Namer | None = None
 
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
         return self._chosen(scene)(scene, vocabulary)
@@ -166,7 +167,11 @@ class VotesElseNearest:
         return self._chosen(scene).chances(scene, vocabulary)
 
     def _chosen(self, scene: SceneMap) -> Namer:
-        return namer_of("votes" if any(scene.name_votes.values()) else "nearest", self._preset)
+        if any(scene.name_votes.values()):
+            return VotedWords()
+        if self._nearest is None:
+            self._nearest = namer_of("nearest", self._preset)
+        return self._nearest
 
 
 class VotedWords(Votes):

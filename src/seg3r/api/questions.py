@@ -22,7 +22,7 @@ from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved
 
-ASKED = Protocol("asked", (1,), ("answer",), void="wrong")
+ASKED = Protocol("asked", (1,), ("answer",), min_region=1, void="wrong")
 """What answers the question is the one class; a mask elsewhere is a false positive."""
 
 

@@ -80,7 +80,10 @@ def questions(
     }
     chosen: list[Question] = []
     for kind in KINDS:
-        pool = list({q.text: q for q in makers[kind](things, rng)}.values())
+        asked: dict[str, set[int]] = {}
+        for q in makers[kind](things, rng):  # "all books" asks for every book and every row of books
+            asked.setdefault(q.text, set()).update(q.answer_ids)
+        pool = [Question(text, kind, tuple(sorted(ids))) for text, ids in asked.items()]
         empty = [q for q in pool if not q.answer_ids]
         full = [q for q in pool if q.answer_ids]
         few = min(len(empty), max(1, per_kind // 4), per_kind)

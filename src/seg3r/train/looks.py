@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from torch import Tensor
 
+from seg3r.errors import InputError
 from seg3r.label.best_views import best_views
 from seg3r.label.crops import contoured, faded
 from seg3r.label.facts import COLORS, Thing, survey, tell
@@ -63,7 +64,11 @@ class SeenRoom:
 
 
 def see_rooms(seeds: Sequence[int], folder: Path, progress: Callable[[int, int], None] | None = None) -> list[SeenRoom]:
-    """The mapped rooms of a folder, those of `seeds` that are there. What was cut from them is kept beside them."""
+    """The mapped rooms of a folder, those of `seeds` that are there. What was cut from them is kept beside them.
+
+    Raises:
+        InputError: none of them shows a thing.
+    """
     kept = folder / "looks"
     kept.mkdir(exist_ok=True)
     rooms = []
@@ -74,6 +79,8 @@ def see_rooms(seeds: Sequence[int], folder: Path, progress: Callable[[int, int],
         rooms.append(_seen(seed, kept))
         if progress is not None:
             progress(done, len(there))
+    if not any(o is not None and views for room in rooms for o, views in zip(room.objects, room.faded, strict=True)):
+        raise InputError(f"{folder}: none of {len(there)} mapped rooms shows a thing; map more of them")
     return rooms
 
 

@@ -67,7 +67,7 @@ def things_of(
     label = np.append(instances, 0)[np.where(np.isfinite(distance), nearest, len(instances))]
     answer = {}
     for i in scene.ids.tolist():
-        counts = np.bincount(label[scene.points_of(i)[0].numpy()])
+        counts = np.bincount(label[scene.points_of(i)[0].numpy()], minlength=1)
         best = int(counts.argmax())
         answer[i] = best if counts[best] > MOSTLY * counts.sum() else 0
     return answer
