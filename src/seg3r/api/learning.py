@@ -16,7 +16,7 @@ from seg3r.train.mllm import train_mllm
 Twin = Literal["clip", "mllm"]
 FIRST_ROOM = 100
 """The first rooms of the train split fitted the geometric segmenter: its masks there are better than elsewhere."""
-STEPS = {"clip": 4200, "mllm": 3000}
+STEPS = {"clip": 4200, "mllm": 2400}
 Tick = Callable[[str, int, int], None]
 """(what, done, total)."""
 

@@ -69,6 +69,20 @@ def find_block(key: int, table: I32, block_keys: I64) -> int:
 
 
 @njit(cache=True, nogil=True)
+def _new_block(key: int, table: I32, block_keys: I64, grid: I32, counts: I64) -> int:
+    """Row of an empty block under a key that has none yet; the caller saw that there is room."""
+    block = int(counts[1])
+    counts[1] += 1
+    block_keys[block] = key
+    grid[block, :] = -1
+    at = _slot(key, table.size)
+    while table[at] >= 0:
+        at = (at + 1) & (table.size - 1)
+    table[at] = block
+    return block
+
+
+@njit(cache=True, nogil=True)
 def rehash(table: I32, block_keys: I64, count: int) -> None:
     """Fill an empty table with the first `count` blocks."""
     table[:] = -1
@@ -139,14 +153,7 @@ def insert(
             if counts[0] == position.shape[0] or (block < 0 and counts[1] == block_keys.shape[0]):
                 return i
             if block < 0:
-                block = int(counts[1])
-                counts[1] += 1
-                block_keys[block] = key
-                grid[block, :] = -1
-                at = _slot(key, table.size)
-                while table[at] >= 0:
-                    at = (at + 1) & (table.size - 1)
-                table[at] = block
+                block = _new_block(key, table, block_keys, grid, counts)
             row = int(counts[0])
             counts[0] += 1
             grid[block, cell] = row
@@ -211,14 +218,7 @@ def index_points(
         if block < 0:
             if counts[1] == block_keys.shape[0]:
                 return row
-            block = int(counts[1])
-            counts[1] += 1
-            block_keys[block] = key
-            grid[block, :] = -1
-            at = _slot(key, table.size)
-            while table[at] >= 0:
-                at = (at + 1) & (table.size - 1)
-            table[at] = block
+            block = _new_block(key, table, block_keys, grid, counts)
         grid[block, _cell(x, y, z)] = row
         members[block, block_points[block]] = row
         block_points[block] += 1

@@ -36,7 +36,7 @@ VIEWS = 3
 class Nearest:
     """SceneMap, words -> the word whose text is nearest to the best views."""
 
-    def __init__(self, encoder: ImageTextEncoder, least: float = 0.02, views: int = VIEWS) -> None:
+    def __init__(self, encoder: ImageTextEncoder, least: float = 0.2, views: int = VIEWS) -> None:
         """Args:
             least: a lower probability is none of the words.
             views: best views looked at.
