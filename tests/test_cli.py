@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from seg3r.cli import main
@@ -183,3 +184,54 @@ def test_bad_input_is_refused_in_one_line(
 def test_help_and_import_are_light() -> None:
     code = "import sys, seg3r, seg3r.cli; sys.exit(int(any(m in sys.modules for m in ('torch', 'numba', 'numpy'))))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- names and answers -----------------------------------------------------------------------------------------------
+
+
+def test_a_map_is_asked(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Names come from a word list by the bundled weights; answers too; nonsense is one line."""
+    (tmp_path / "words.txt").write_text("box, carton\ntable\n")
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--vocabulary", str(tmp_path / "words.txt"),
+          "--labels", "nearest", "--out", str(tmp_path / "map")])
+    told = json.loads((tmp_path / "map" / "instances.json").read_text())["instances"]
+    assert told and {each["name"] for each in told} <= {"box", "table", None}
+    main(["ask", str(tmp_path / "map"), "the box", "--json", str(tmp_path / "answer.json")])
+    answer = json.loads((tmp_path / "answer.json").read_text())
+    assert {"answers", "text"} <= answer.keys()
+    assert all({"id", "score", "name"} == each.keys() for each in answer["answers"])
+    assert {each["id"] for each in answer["answers"]} <= {each["id"] for each in told}
+    assert "no such map" in refused(capsys, "ask", str(tmp_path / "nowhere"), "the box")
+    assert "empty question" in refused(capsys, "ask", str(tmp_path / "map"), " ")
+    assert "only with --labels mllm" in refused(capsys, "ask", str(tmp_path / "map"), "x", "--chat", "qwen3-vl-4b")
+
+
+def test_words_that_are_not_there_are_said_before_any_frame(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = ["run", "opentrack3d", str(recording), "--out", str(tmp_path / "map")]
+    assert "neither a file nor one of" in refused(capsys, *common, "--vocabulary", "nowhere.txt")
+    assert "--vocabulary" in refused(capsys, *common, "--labels", "nearest")
+    assert "weights fetch" in refused(capsys, *common, "--preset", "foundation")
+    assert not (tmp_path / "map").exists()
+
+
+def test_weights_are_listed_and_checkpoints_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["weights", "list", "--json", str(tmp_path / "weights.json")])
+    rows = json.loads((tmp_path / "weights.json").read_text())["weights"]
+    assert {"sam2.1-large", "siglip2-base"} <= {row["name"] for row in rows}
+    assert all(row["licence"] for row in rows)
+    torch.save({"model": {"w": torch.ones(2)}}, tmp_path / "model.pth")
+    main(["weights", "convert", str(tmp_path / "model.pth")])
+    assert (tmp_path / "model.safetensors").is_file()
+    assert "no weights are called" in refused(capsys, "weights", "fetch", "nonsense")
+
+
+def test_a_training_in_the_way_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run" / "tokens").mkdir(parents=True)
+    assert "--resume" in refused(capsys, "train", "clip", "--out", str(tmp_path / "run"))
+
+
+def test_a_data_set_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("scannet200", "scannet20", "replica", "scannetpp", "scenefun3d"):
+        assert str(tmp_path) in refused(capsys, "evaluate", name, str(tmp_path))
