@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,10 @@ def sights(step: int) -> list[Sight]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_mllm(sights, batch, 25, out, peak=2e-3, warmup=5, eye_steps=5, command="the command", data="colours")
+    train_mllm(
+        sights, batch, batch, 25, out, peak=2e-3, warmup=5, eye_steps=5, word_steps=5, command="the command",
+        data="colours",
+    )
     return out
 
 
@@ -85,7 +89,7 @@ def test_only_answers_cost(trained: Path) -> None:
 
 def test_eyes_learn_to_see(tmp_path: Path) -> None:
     """Before any question: what they lose falls, and a word that was not surveyed does not count."""
-    train_mllm(sights, batch, 1, tmp_path, peak=2e-3, warmup=5, eye_steps=25)
+    train_mllm(sights, batch, batch, 1, tmp_path, peak=2e-3, warmup=5, eye_steps=25, word_steps=1)
     losses = [json.loads(line)["loss"] for line in (tmp_path / "eyes" / CURVE).read_text().splitlines()]
     assert losses[-1] < 0.5 * losses[0]
 
@@ -96,13 +100,16 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.Mon
     clock = iter(range(0, 10**9, 100))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))  # a checkpoint after each step
 
+    def train(out: Path, progress: Callable[[int, float], None] | None = None) -> Path:
+        return train_mllm(
+            sights, batch, batch, 4, out, warmup=2, eye_steps=eye_steps, word_steps=1, progress=progress
+        )
+
     def stop(step: int, _: float) -> None:
         if step == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train_mllm(sights, batch, 4, tmp_path / "cut", warmup=2, eye_steps=eye_steps, progress=stop)
-    cut, whole = (
-        train_mllm(sights, batch, 4, tmp_path / name, warmup=2, eye_steps=eye_steps) for name in ("cut", "whole")
-    )
+        train(tmp_path / "cut", stop)
+    cut, whole = (train(tmp_path / name) for name in ("cut", "whole"))
     assert (cut / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -52,7 +52,9 @@ def train(
         looks = RegionBatches(seen, seed=seed)
         return train_clip(looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note)
     talks = ChatBatches(seen, seed=seed)
-    return train_mllm(talks.sights, talks, count, out, seed, device, command=command, data=data, progress=note)
+    return train_mllm(
+        talks.sights, talks.words, talks, count, out, seed, device, command=command, data=data, progress=note
+    )
 
 
 def seen_rooms(rooms: int, maps: Path, tick: Tick | None = None) -> list[SeenRoom]:

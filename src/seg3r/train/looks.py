@@ -249,11 +249,11 @@ class ChatBatches:
 
     rooms: Sequence[SeenRoom]
     size: int = 24
-    naming: float = 0.3
+    naming: float = 0.22
     """Share of questions for a name from a list ..."""
-    describing: float = 0.2
+    describing: float = 0.08
     """... and for colour and name in free words; the others ask whether the thing fits a question."""
-    blind: float = 0.3
+    blind: float = 0.5
     """Share of the questions that come with facts alone: words are learnt sooner than pictures."""
     seed: int = 0
 
@@ -273,6 +273,31 @@ class ChatBatches:
     def __call__(self, step: int) -> list[ChatSample]:
         rng = np.random.default_rng([self.seed, 3, step])
         return [self._sample(rng) for _ in range(self.size)]
+
+    def words(self, step: int, count: int = 48, easy: int = 600) -> list[ChatSample]:
+        """Whether a thing fits a question, by a word or two of facts alone, without pictures; half of the answers are
+        yes. Before a model sees that two words are the same it learns nothing from longer texts.
+
+        Args:
+            easy: for so many steps only questions that name the thing.
+        """
+        rng = np.random.default_rng([self.seed, 5, step])
+        made: list[ChatSample] = []
+        while len(made) < count:
+            room = self.rooms[int(rng.integers(len(self.rooms)))]
+            known = [(n, o) for n, o in enumerate(room.objects) if o is not None]
+            asked = room.questions["attribute" if step < easy or rng.random() < 0.5 else "function"]
+            if not known or not asked:
+                continue
+            question = asked[int(rng.integers(len(asked)))]
+            right = [(n, o) for n, o in known if o.id in question.answer_ids]
+            n, o = known[int(rng.integers(len(known)))]
+            if right and rng.random() < 0.5:
+                n, o = right[int(rng.integers(len(right)))]
+            color = o.color if rng.random() < 0.8 else room.things[n].color  # as a map would tell it
+            fits = o.id in question.answer_ids
+            made.append(ChatSample(fits_prompt((), f"{color} {o.name}.", question.text), fits_answer(fits)))
+        return made
 
     def _sample(self, rng: np.random.Generator) -> ChatSample:
         room = self.rooms[int(rng.integers(len(self.rooms)))]

@@ -27,7 +27,7 @@ PIXELS = (56 * 84, 84 * 84)
 MEAN = STD = (0.5, 0.5, 0.5)
 SURVEY = 40
 """So many steps' words make the tokenizer."""
-EYE_STEPS = 3000
+EYE_STEPS, WORD_STEPS = 3000, 1000
 TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}\n"
     "{% if turn.content is string %}{{ turn.content }}{% else %}{% for part in turn.content %}"
@@ -40,6 +40,7 @@ TEMPLATE = (
 
 def train_mllm(
     sights: Callable[[int], list[Sight]],
+    words: Callable[[int], list[ChatSample]],
     batch: Callable[[int], list[ChatSample]],
     steps: int,
     out: Path,
@@ -48,16 +49,18 @@ def train_mllm(
     peak: float = 1e-3,
     warmup: int = 500,
     eye_steps: int = EYE_STEPS,
+    word_steps: int = WORD_STEPS,
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin: first its eyes, to see what there is to tell, then the whole on questions about images. Learnt
-    together from nothing, words find out that pictures say something only after a long time. Goes on where an
-    interrupted call stopped.
+    """Train a twin: first its eyes, to see what there is to tell, then its words on short questions without pictures,
+    then the whole. Learnt together from nothing, words find out that pictures, or other words, say something only after
+    a long time. Goes on where an interrupted call stopped.
 
     Args:
         sights: step -> pictures and what to see in them, for the first `eye_steps`.
+        words: step -> short questions and answers, for the next `word_steps`.
         batch: step -> questions and answers; the same for the same step.
         out: folder of the run; its `model/` is what `LocalChat` loads.
         seed: of the initial weights.
@@ -80,9 +83,12 @@ def train_mllm(
     with seeded(seed + 1):
         eyes = Eyes(model, read, sights, torch.device(device))
     hours = learn(eyes, eyes.loss, eye_steps, out / "eyes", peak, warmup, progress=progress)
+    spoken = AnswerLoss(model, read, words, torch.device(device))
+    hours += learn(model, spoken, word_steps, out / "words", peak, min(warmup, word_steps), progress=progress)
     loss = AnswerLoss(model, read, batch, torch.device(device))
     hours += learn(model, loss, steps, out, peak, warmup, progress=progress)
-    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps, "eye_steps": eye_steps,
+    card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps,
+            "eye_steps": eye_steps, "word_steps": word_steps,
             "hours": round(hours, 3),
             "peak_learning_rate": peak, "loss": round(mean_loss(out), 4)}
     prepare = {"image_processor_type": "Qwen2VLImageProcessor", "patch_size": PATCH, "merge_size": MERGE,
