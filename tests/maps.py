@@ -22,7 +22,7 @@ def _mapped(frames: int, name: str) -> SceneMap:
     scene, reconstruct, lift = SceneMap(), Sensor(), Lift()
     known: dict[int, int] = {}
     for frame, truth in walk(table_scene(), frames, (120, 160)):
-        view, ids = reconstruct(frame), [i for i in truth.unique().tolist() if i]
+        view, ids = reconstruct.view(frame), [i for i in truth.unique().tolist() if i]
         masks = Masks(
             torch.stack([truth == i for i in ids]), torch.full((len(ids),), 0.9), names=tuple(str(i) for i in ids)
         )

@@ -25,7 +25,7 @@ def view_of(depth: torch.Tensor, f: float = 72) -> View:
     h, w = depth.shape
     K = torch.tensor([[f, 0, (w - 1) / 2], [0, f, (h - 1) / 2], [0, 0, 1]], dtype=torch.float64)
     rgb = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (h, w, 3)).astype(np.uint8))
-    return Sensor()(Frame(5, 0.0, rgb, depth, Camera(K, torch.eye(4, dtype=torch.float64), (h, w))))
+    return Sensor().view(Frame(5, 0.0, rgb, depth, Camera(K, torch.eye(4, dtype=torch.float64), (h, w))))
 
 
 def block(r0: int, c0: int, r1: int, c1: int, size: tuple[int, int] = (H, W)) -> torch.Tensor:
@@ -76,7 +76,7 @@ def test_every_pixel_of_a_mask_becomes_its_point() -> None:
 def test_the_order_of_the_masks_changes_nothing(lift: Lift) -> None:
     """Overlapping ones, ones that begin at the same pixel, and doubles of another score too."""
     frame, ids = walk(table_scene(), 1, (H, W))[0]
-    view = Sensor()(frame)
+    view = Sensor().view(frame)
     own = masks_of(ids).masks
     several = masks(*own, own[0], own[0] | own[1], block(10, 10, 50, 30), block(10, 10, 30, 50), block(10, 10, 30, 50))
     expected = lift(view, several)

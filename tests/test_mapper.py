@@ -121,7 +121,7 @@ def true_voxels(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:
     """Per truth id: the points of the map whose voxel any of its pixels fell into."""
     found: dict[int, set[int]] = {}
     for frame, ids in walked:
-        view = Sensor()(frame)
+        view = Sensor().view(frame)
         for i in ids.unique().tolist():
             own = view.points[(ids == i) & (view.confidence > 0)]
             found.setdefault(i, set()).update(scene._grid.locate(own.numpy()).tolist())

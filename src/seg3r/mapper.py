@@ -9,7 +9,7 @@ from typing import Generic, ParamSpec, TypeVar
 from seg3r.errors import InputError
 from seg3r.protocols import Answerer, Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
 from seg3r.scene import SceneMap
-from seg3r.types import Answer, Frame
+from seg3r.types import Answer, Frame, View
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -62,19 +62,33 @@ class Mapper:
         self.scene = scene
 
     def step(self, frame: Frame) -> SceneMap:
-        """One more frame; returns the map so far."""
-        view = self.reconstruct(frame)
+        """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
+        for view in self.reconstruct(frame):
+            self._take(view)
+        return self.scene
+
+    def finish(self) -> SceneMap:
+        """The recording is over: take what the reconstructor still owes; returns the map."""
+        reconstructor = self.reconstruct.stage
+        assert isinstance(reconstructor, Reconstructor)
+        for view in reconstructor.finish():
+            self._take(view)
+        return self.scene
+
+    def _take(self, view: View) -> None:
         masks = self.embed(view, self.segment(view))
         segments = self.lift(view, masks)
         matches = self.associate(view, segments, self.scene)
         self.add(self.scene, view, segments, matches)
         self.scene = self.maintain(self.scene)
-        return self.scene
 
     def run(self, frames: Iterable[Frame]) -> Iterator[SceneMap]:
-        """`step` for each frame."""
+        """`step` for each frame, then `finish`; the map after each view."""
         for frame in frames:
             yield self.step(frame)
+        taken = self.scene.frames
+        if self.finish().frames > taken:
+            yield self.scene
 
     def result(self) -> SceneMap:
         """The map so far, refined; the living map goes on unchanged."""

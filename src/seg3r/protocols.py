@@ -26,11 +26,28 @@ class Source(Protocol):
 
 @runtime_checkable
 class Reconstructor(Protocol):
-    """Frame -> View. May remember; `reset` forgets."""
+    """Frame -> Views: those that became known with this frame, in the order of their frames. Usually its own; none while
+    it waits for later frames, several when it catches up. May remember; `reset` forgets."""
 
-    def __call__(self, frame: Frame) -> View: ...
+    def __call__(self, frame: Frame) -> Sequence[View]: ...
+
+    def finish(self) -> Sequence[View]:
+        """What it still owes at the end of a recording."""
+        ...
 
     def reset(self) -> None: ...
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A Reconstructor or Embedder that carries something from frame to frame, and can put it down and take it up
+    again: what a checkpoint keeps of it."""
+
+    def state(self) -> dict[str, Tensor]: ...
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Raises InputError for the state of something else."""
+        ...
 
 
 @runtime_checkable

@@ -112,9 +112,12 @@ class View(TensorFields):
     confidence: Float32[Tensor, "H W"]
     """0 = do not use."""
     tokens: Float32[Tensor, "h w c"] | None = None
-    """Features of the reconstructor."""
+    """Features of the reconstructor, a grid over `window`."""
     state_attention: Float32[Tensor, "s h w"] | None = None
-    """How much each state token of a recurrent reconstructor attended to each patch."""
+    """How much each state token of a recurrent reconstructor attended to each patch of `window`."""
+    window: tuple[int, int, int, int] | None = None
+    """Rows and columns (first, first, one past the last) of the image that the reconstructor looked at; None: all of
+    it."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from seg3r.types import Masks, Matches, Segments
 from tests.loops import segments_of
 from tests.worlds import table_scene, walk
 
-VIEW = Sensor()(walk(table_scene(), 1, (30, 40))[0][0])
+VIEW = Sensor().view(walk(table_scene(), 1, (30, 40))[0][0])
 BLOCKS = torch.zeros(3, 30, 40, dtype=torch.bool)
 BLOCKS[0, 5:15, 5:15] = BLOCKS[1, 5:15, 25:35] = BLOCKS[2, 20:28, 10:30] = True
 

@@ -20,7 +20,7 @@ SIZE = (60, 80)
 SPACE = Fused(look=0.0, overlap=1.0, least_look=-1.0)
 ORACLE = Fused(look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0)
 WALL = BoxWorld(np.array([[-3.0, 1, -3]]), np.array([[3.0, 1.2, 3]]), background=())
-VIEW = Sensor()(WALL.frame(0, WALL.camera((0, -1, 0), (0, 1, 0), SIZE))[0])
+VIEW = Sensor().view(WALL.frame(0, WALL.camera((0, -1, 0), (0, 1, 0), SIZE))[0])
 
 
 def columns(*spans: tuple[int, int], features: torch.Tensor | None = None) -> Segments:
@@ -214,10 +214,10 @@ def test_a_box_cue_needs_no_visible_point() -> None:
     """MoonSeg3R's fusion has no gate on overlap. The view is of a place a metre off: nothing of the map is visible."""
     world = table_scene()
     frame, ids = world.frame(0, world.camera((0, -1.7, 1.5), (0, 0, 0.8), (90, 120)))
-    view = Sensor()(frame)
+    view = Sensor().view(frame)
     segments, scene = segments_of(view, masks_of(ids)), SceneMap()
     scene.add(view, segments, Matches(torch.full((len(segments),), -1), torch.ones(len(segments))))
-    off = Sensor()(dataclasses.replace(frame, depth=(view.depth - 1).clamp_min(0.2)))
+    off = Sensor().view(dataclasses.replace(frame, depth=(view.depth - 1).clamp_min(0.2)))
     boxes = Fused(look=0.0, overlap=0.0, box=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0)
     assert len(scene.overlap(off, segments).ids) == 0
     assert boxes(off, segments, scene).instance_ids.tolist() == list(range(len(segments)))

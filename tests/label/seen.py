@@ -71,7 +71,7 @@ def map_of(
         rgb[:] = torch.tensor(COLORS["grey"])
         for i in truth.unique().tolist():
             rgb[truth == i] = torch.tensor(COLORS[colors[i - 1]] if i else COLORS["grey"], dtype=torch.uint8)
-        view = reconstruct(Frame(n, n / 10, rgb, frame.depth, Camera(camera.K, pose, camera.size)))
+        view = reconstruct.view(Frame(n, n / 10, rgb, frame.depth, Camera(camera.K, pose, camera.size)))
         ids = [i for i in truth.unique().tolist() if i]
         said = tuple(str(i) for i in ids)
         segments = lift(view, Masks(torch.stack([truth == i for i in ids]), torch.full((len(ids),), 0.9), names=said))

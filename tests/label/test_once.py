@@ -52,7 +52,7 @@ def test_a_map_that_took_in_more_is_another() -> None:
     once, asked = counted()
     scene = SceneMap()
     for step, (frame, ids) in enumerate(walk(table_scene(), 3, (60, 80)), 1):
-        view = Sensor()(frame)
+        view = Sensor().view(frame)
         segments = segments_of(view, masks_of(ids))
         scene.add(view, segments, Matches(torch.full((len(segments),), -1), torch.ones(len(segments))))
         assert once(scene) == once(scene) == len(scene)

@@ -22,7 +22,7 @@ def seen(whole_every: int) -> SceneMap:
     scene = SceneMap()
     half_ids: dict[int, int] = {}
     for t, (frame, ids) in enumerate(WALKED):
-        view = Sensor()(frame)
+        view = Sensor().view(frame)
         table = masks_of(torch.where(ids == TABLE, ids, torch.zeros_like(ids))).masks
         if len(table) == 0:
             continue
@@ -66,7 +66,7 @@ def test_too_few_observers_say_nothing() -> None:
 def test_things_with_masks_of_their_own_stay_apart(least: float) -> None:
     scene, known = SceneMap(), {}
     for frame, ids in WALKED:
-        view = Sensor()(frame)
+        view = Sensor().view(frame)
         present = [i for i in ids.unique().tolist() if i]
         masks = torch.stack([ids == i for i in present])
         segments = segments_of(view, Masks(masks, torch.ones(len(present)), names=tuple(map(str, present))))

@@ -14,7 +14,7 @@ from tests.loops import Sloppy, assert_same_map, assert_sound, mapper_of, run, s
 from tests.worlds import table_scene, walk
 
 WALKED = walk(table_scene(), 8, (60, 80))
-VIEW = Sensor()(WALKED[0][0])
+VIEW = Sensor().view(WALKED[0][0])
 
 
 def mapped(*spans: tuple[int, int], looks: torch.Tensor | None = None) -> SceneMap:

@@ -12,7 +12,7 @@ from tests.loops import assert_sound, segments_of
 from tests.refine.test_merge import mapped
 from tests.worlds import table_scene, walk
 
-VIEW = Sensor()(walk(table_scene(), 1, (60, 80))[0][0])
+VIEW = Sensor().view(walk(table_scene(), 1, (60, 80))[0][0])
 
 
 def add(scene: SceneMap, spans: list[tuple[int, int]], ids: list[int]) -> None:
@@ -55,7 +55,7 @@ def test_unconfirmed_goes_by_evidence_not_by_age() -> None:
 def test_out_of_view_is_no_evidence() -> None:
     scene = SceneMap()
     add(scene, [(5, 30)], [-1])
-    away = Sensor()(table_scene().frame(1, table_scene().camera((0, -1.7, 1.5), (0, -5, 1), (60, 80)))[0])
+    away = Sensor().view(table_scene().frame(1, table_scene().camera((0, -1.7, 1.5), (0, -5, 1), (60, 80)))[0])
     nothing = segments_of(away, Masks(torch.zeros(0, 60, 80, dtype=torch.bool), torch.zeros(0)))
     for _ in range(9):
         scene.add(away, nothing, Matches(torch.zeros(0, dtype=torch.int64), torch.zeros(0)))

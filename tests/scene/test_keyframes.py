@@ -18,7 +18,7 @@ from tests.loops import masks_of, segments_of
 from tests.worlds import table_scene, walk
 
 ROOM = walk(table_scene(), 2, (12, 16))
-VIEW = Sensor()(ROOM[0][0])
+VIEW = Sensor().view(ROOM[0][0])
 EMPTY = segments_of(VIEW, Masks(torch.zeros(0, 12, 16, dtype=torch.bool), torch.zeros(0)))
 NONE = np.empty(0, np.int64)
 
@@ -66,7 +66,7 @@ def test_walking_on_hits_the_cap_and_widens_the_spacing() -> None:
 def test_the_reduced_view_is_the_view() -> None:
     """Depth is picked, never averaged; a point projects to the same place; masks cover what the segments cover."""
     frame, ids = walk(table_scene(), 1, (240, 320))[0]
-    view = Sensor()(frame)
+    view = Sensor().view(frame)
     segments = segments_of(view, masks_of(ids))
     names = np.arange(len(segments)) + 5
     keyframe = reduce_view(view, segments, names)
@@ -88,7 +88,7 @@ def test_the_reduced_view_is_the_view() -> None:
 @pytest.mark.parametrize("size", [(7, 9), (50, 161), (97, 243), (31, 645)])
 def test_odd_sizes_fit(size: tuple[int, int]) -> None:
     frame, ids = walk(table_scene(), 1, size)[0]
-    view = Sensor()(frame)
+    view = Sensor().view(frame)
     segments = segments_of(view, masks_of(ids))
     keyframe = reduce_view(view, segments, np.zeros(len(segments), np.int64))
     h, w = keyframe.camera.size
@@ -100,7 +100,7 @@ def test_odd_sizes_fit(size: tuple[int, int]) -> None:
 
 def test_rename_and_copy() -> None:
     frame, ids = ROOM[0]
-    segments = segments_of(Sensor()(frame), masks_of(ids))
+    segments = segments_of(Sensor().view(frame), masks_of(ids))
     kept = Keyframes()
     kept.offer(VIEW, segments, np.arange(len(segments)))
     twin = kept.copy()
@@ -123,7 +123,7 @@ def test_at_names_the_nearest() -> None:
 
 def test_extend_takes_over_under_new_names() -> None:
     frame, ids = ROOM[0]
-    segments = segments_of(Sensor()(frame), masks_of(ids))
+    segments = segments_of(Sensor().view(frame), masks_of(ids))
     one, two = Keyframes(), Keyframes()
     offer(one, turned(3, 0, 1))
     two.offer(VIEW, segments, np.arange(len(segments)))

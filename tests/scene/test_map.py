@@ -19,7 +19,7 @@ from tests.worlds import table_scene, walk
 SIZE = (60, 80)
 WALKED = walk(table_scene(), 10, SIZE)
 LOOKS = Looks(WALKED, {2: (1, 0, 0), 3: (0, 1, 0), 4: (0, 1, 0.2), 5: (0, 0.3, 1)})
-VIEW, IDS = Sensor()(WALKED[0][0]), WALKED[0][1]
+VIEW, IDS = Sensor().view(WALKED[0][0]), WALKED[0][1]
 
 
 def block(view: View, r0: int, c0: int, r1: int, c1: int) -> torch.Tensor:
@@ -110,12 +110,12 @@ def test_missed_counts_full_views_without_a_match() -> None:
         add(scene, VIEW, seen(VIEW))
         assert scene.missed.tolist() == [expected]
     away = dataclasses.replace(VIEW.frame, camera=table_scene().camera((0, -1.7, 1.5), (0, -5, 1), SIZE))
-    add(scene, Sensor()(away), seen(VIEW))
+    add(scene, Sensor().view(away), seen(VIEW))
     assert scene.missed.tolist() == [2], "out of view is not missed"
     for hidden, expected in ((45, 2), (35, 3)):  # three quarters of it out of sight, then one
         depth = VIEW.depth.clone()
         depth[:, :hidden] = 0
-        partly = Sensor()(dataclasses.replace(VIEW.frame, depth=depth))
+        partly = Sensor().view(dataclasses.replace(VIEW.frame, depth=depth))
         add(scene, partly, seen(partly))
         assert scene.missed.tolist() == [expected]
     add(scene, VIEW, seen(VIEW, mask), [thing])
@@ -181,7 +181,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
 
 def test_a_frame_without_depth_or_masks_is_taken_in() -> None:
     scene = SceneMap()
-    blind = Sensor()(dataclasses.replace(VIEW.frame, depth=torch.zeros(SIZE)))
+    blind = Sensor().view(dataclasses.replace(VIEW.frame, depth=torch.zeros(SIZE)))
     add(scene, blind, seen(blind))
     assert (scene.frames, scene.point_count, len(scene), len(scene.keyframes)) == (1, 0, 0, 1)
     assert scene.owners.shape == (0, 2)

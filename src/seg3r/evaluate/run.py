@@ -68,14 +68,10 @@ def follow(
     `every` = 0: only after the last.
     """
     said: dict[int, ScenePrediction] = {}
-    count = 0
-    for frame in frames:
-        mapper.step(frame)
-        count += 1
+    for count, _ in enumerate(mapper.run(frames), 1):
         if every and count % every == 0:
             said[count] = predict(mapper.result(), truth.vertices, max_dist_m)
-    if count not in said:
-        said[count] = predict(mapper.result(), truth.vertices, max_dist_m)
+    said[mapper.scene.frames] = predict(mapper.result(), truth.vertices, max_dist_m)
     return said
 
 

@@ -19,7 +19,11 @@ class Sensor:
     near_m: float = 0.1
     far_m: float = 8.0
 
-    def __call__(self, frame: Frame) -> View:
+    def __call__(self, frame: Frame) -> tuple[View]:
+        """The frame's own view, at once."""
+        return (self.view(frame),)
+
+    def view(self, frame: Frame) -> View:
         """Raises InputError if the frame has no depth or no camera."""
         if frame.depth is None or frame.camera is None:
             missing = "depth" if frame.depth is None else "pose"
@@ -33,6 +37,10 @@ class Sensor:
             points.numpy(), confidence.numpy(),
         )
         return View(frame, frame.camera, depth, points, confidence)
+
+    def finish(self) -> tuple[()]:
+        """Owes nothing."""
+        return ()
 
     def reset(self) -> None:
         """Remembers nothing."""

@@ -274,19 +274,23 @@ class ChatBatches:
         rng = np.random.default_rng([self.seed, 3, step])
         return [self._sample(rng) for _ in range(self.size)]
 
-    def words(self, step: int, count: int = 48, easy: int = 600) -> list[ChatSample]:
-        """Whether a thing fits a question, by a word or two of facts alone, without pictures; half of the answers are
-        yes. Before a model sees that two words are the same it learns nothing from longer texts.
+    def words(self, step: int, count: int = 48, easy: int = 600, grown: int = 2400) -> list[ChatSample]:
+        """Whether a thing fits a question, by facts alone, without pictures; half of the answers are yes. Before a
+        model sees that two words are the same it learns nothing from longer texts.
 
         Args:
-            easy: for so many steps only questions that name the thing.
+            easy: for so many steps only questions that name the thing, told by a word or two.
+            grown: from this step on all are asked, half of them by all the facts there are; up to it, more and more.
         """
         rng = np.random.default_rng([self.seed, 5, step])
+        whole = 0.5 * min(1.0, max(0.0, (step - easy) / max(1, grown - easy)))
         made: list[ChatSample] = []
         while len(made) < count:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             known = [(n, o) for n, o in enumerate(room.objects) if o is not None]
-            asked = room.questions["attribute" if step < easy or rng.random() < 0.5 else "function"]
+            told = rng.random() < whole
+            kinds: tuple[Kind, ...] = KINDS if told else ("attribute",) if step < easy else ("attribute", "function")
+            asked = room.questions[kinds[int(rng.integers(len(kinds)))]]
             if not known or not asked:
                 continue
             question = asked[int(rng.integers(len(asked)))]
@@ -295,8 +299,9 @@ class ChatBatches:
             if right and rng.random() < 0.5:
                 n, o = right[int(rng.integers(len(right)))]
             color = o.color if rng.random() < 0.8 else room.things[n].color  # as a map would tell it
+            facts = tell(room.things, self._names(room, rng))[n] if told else f"{color} {o.name}."
             fits = o.id in question.answer_ids
-            made.append(ChatSample(fits_prompt((), f"{color} {o.name}.", question.text), fits_answer(fits)))
+            made.append(ChatSample(fits_prompt((), facts, question.text), fits_answer(fits)))
         return made
 
     def _sample(self, rng: np.random.Generator) -> ChatSample:

@@ -27,7 +27,7 @@ PIXELS = (56 * 84, 84 * 84)
 MEAN = STD = (0.5, 0.5, 0.5)
 SURVEY = 40
 """So many steps' words make the tokenizer."""
-EYE_STEPS, WORD_STEPS = 3000, 1000
+EYE_STEPS, WORD_STEPS = 3000, 4000
 TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}\n"
     "{% if turn.content is string %}{{ turn.content }}{% else %}{% for part in turn.content %}"
@@ -54,13 +54,13 @@ def train_mllm(
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin: first its eyes, to see what there is to tell, then its words on short questions without pictures,
-    then the whole. Learnt together from nothing, words find out that pictures, or other words, say something only after
+    """Train a twin: first its eyes, to see what there is to tell, then its words on questions without pictures,
+    short ones first, then the whole. Learnt together from nothing, words find out that pictures, or other words, say something only after
     a long time. Goes on where an interrupted call stopped.
 
     Args:
         sights: step -> pictures and what to see in them, for the first `eye_steps`.
-        words: step -> short questions and answers, for the next `word_steps`.
+        words: step -> questions without pictures and answers, for the next `word_steps`.
         batch: step -> questions and answers; the same for the same step.
         out: folder of the run; its `model/` is what `LocalChat` loads.
         seed: of the initial weights.
