@@ -4,6 +4,7 @@ containers, and refuses the rest."""
 from __future__ import annotations
 
 import argparse
+import collections
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,23 @@ HOLDERS = ("model", "state_dict", "model_state_dict", "module")
 """Where training scripts keep the weights."""
 
 
+class Ignored:
+    """Stands for an object of a library that is not needed to read weights: takes any state and keeps none."""
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
+IGNORED = (
+    "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.base.ContainerMetadata",
+    "omegaconf.base.Metadata", "omegaconf.base.SCMode", "omegaconf.nodes.AnyNode", "omegaconf.nodes.StringNode",
+    "omegaconf.nodes.IntegerNode", "omegaconf.nodes.FloatNode", "omegaconf.nodes.BooleanNode", "typing.Any",
+)
+"""Options that lie beside the weights (those of CUT3R's release are of this kind)."""
+PLAIN = (argparse.Namespace, collections.defaultdict, dict, list, tuple, set, int, float, str, bool)
+
+
 def convert(path: Path, out: Path) -> int:
     """Write the tensors of a PyTorch checkpoint as safetensors, whole or not at all; returns how many.
 
@@ -26,8 +44,9 @@ def convert(path: Path, out: Path) -> int:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
+    allowed: list[Any] = [*PLAIN, *((Ignored, name) for name in IGNORED)]
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):  # training options: plain data
+        with torch.serialization.safe_globals(allowed):
             held = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         why = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

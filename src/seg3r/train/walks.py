@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float16, Float64, UInt8
 from safetensors import safe_open
@@ -42,13 +43,13 @@ class Walks:
 
     def clip(self, walk: int, frames: Sequence[int]) -> Clip:
         """Some frames of the `walk`-th walk, in the order asked for."""
-        with safe_open(str(self.folder / f"{self.seeds[walk]}.safetensors"), framework="pt") as file:
-            parts = {}
-            for name in ("rgb", "depth", "ids"):
-                kept = file.get_slice(name)
-                parts[name] = torch.stack([kept[i : i + 1][0] for i in frames])
-            poses, K = file.get_tensor("poses"), file.get_tensor("K")
-        return Clip(parts["rgb"], parts["depth"], parts["ids"], poses[list(frames)], K)
+        with safe_open(str(self.folder / f"{self.seeds[walk]}.safetensors"), framework="np") as file:
+            rgb, depth, ids = (
+                torch.from_numpy(np.concatenate([file.get_slice(name)[i : i + 1] for i in frames]))
+                for name in ("rgb", "depth", "ids")
+            )
+            poses, K = (torch.from_numpy(file.get_tensor(name)) for name in ("poses", "K"))
+        return Clip(rgb, depth, ids, poses[list(frames)], K)
 
 
 def render_walks(
