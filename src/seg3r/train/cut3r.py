@@ -60,7 +60,8 @@ class ClipBatches:
         return Batch(*(torch.stack(parts) for parts in zip(*made, strict=True)))
 
     def _clip(self, rng: np.random.Generator, length: int) -> tuple[Tensor, Tensor, Tensor]:
-        stride = int(rng.choice(STRIDES)) if length > 1 else 1
+        fitting = [s for s in STRIDES if s * (length - 1) < self.walks.frames]
+        stride = int(rng.choice(fitting)) if length > 1 else 1
         first = int(rng.integers(self.walks.frames - stride * (length - 1)))
         frames = [first + stride * k for k in range(length)]
         clip = self.walks.clip(int(rng.integers(len(self.walks.seeds))), frames[:: 1 if rng.random() < 0.5 else -1])
