@@ -1,7 +1,7 @@
 """Does the network remember who is who? (the test of MoonSeg3R's figure 5, on procedural rooms)
 
-Of all things that two frames share, the share whose token in the later frame most like its own is its own: for
-state-distribution tokens, the same of a network that never learnt, pooled tokens, and plain overlap of masks; by chance.
+Of all things that two frames share: how many have, in the later frame, no token nearer to theirs than their own? For
+state-distribution tokens, the same of a network that never learnt, pooled tokens, plain overlap of masks; by chance.
 
     python benchmarks/identity.py [--rooms 8] [--frames 40] [--gaps 1 5] [--split test] --json FILE
 """
@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt16
 from rich.console import Console
+from seg3r.api.geometry import load_bundled_cut3r
 from torch import Tensor
 from torch.nn import functional
 
-from seg3r.api.geometry import load_bundled_cut3r
 from seg3r.models.cut3r import Cut3r
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.rooms import split_seeds
@@ -82,7 +82,8 @@ def right(before: dict[int, Tensor], after: dict[int, Tensor]) -> tuple[int, int
     if not shared:
         return 0, 0, 0.0
     rows, columns = list(after), torch.stack(list(after.values()))
-    cosine = functional.normalize(torch.stack([before[i] for i in shared]), dim=1) @ functional.normalize(columns, dim=1).T
+    asked = torch.stack([before[i] for i in shared])
+    cosine = functional.normalize(asked, dim=1) @ functional.normalize(columns, dim=1).T
     found = [rows[n] for n in cosine.argmax(1).tolist()]
     return sum(a == b for a, b in zip(found, shared, strict=True)), len(shared), len(shared) / len(after)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+import types
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,49 @@ def test_no_such_file_and_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "text.pth").write_text("hello")
     with pytest.raises(InputError, match="refused"):
         convert(tmp_path / "text.pth", tmp_path / "out.safetensors")
+
+
+def test_option_objects_of_a_library_that_is_not_here_are_passed_over(tmp_path: Path) -> None:
+    """As in CUT3R's release: weights beside a tree of omegaconf's."""
+    module = types.ModuleType("omegaconf.dictconfig")
+
+    class DictConfig:
+        def __init__(self) -> None:
+            self.content, self.metadata = {"model": "ARCroco3DStereo(...)"}, {"flags": {1, 2}}
+
+        def __getstate__(self) -> dict[str, object]:
+            return dict(self.__dict__)
+
+    DictConfig.__module__, DictConfig.__qualname__ = "omegaconf.dictconfig", "DictConfig"
+    module.DictConfig = DictConfig  # type: ignore[attr-defined]
+    parent = types.ModuleType("omegaconf")
+    sys.modules |= {"omegaconf": parent, "omegaconf.dictconfig": module}
+    try:
+        torch.save({"args": DictConfig(), "model": {"module.w": torch.ones(2)}}, tmp_path / "model.pth")
+    finally:
+        del sys.modules["omegaconf"], sys.modules["omegaconf.dictconfig"]
+    assert convert(tmp_path / "model.pth", tmp_path / "out.safetensors") == 1
+    assert load_file(tmp_path / "out.safetensors")["module.w"].tolist() == [1, 1]
+
+
+def test_other_objects_are_still_refused(tmp_path: Path) -> None:
+    class Config:
+        pass
+
+    Config.__module__, Config.__qualname__ = "elsewhere", "Config"
+    module = types.ModuleType("elsewhere")
+    module.Config = Config  # type: ignore[attr-defined]
+    sys.modules["elsewhere"] = module
+    try:
+        torch.save({"args": Config(), "model": {"w": torch.ones(2)}}, tmp_path / "model.pth")
+    finally:
+        del sys.modules["elsewhere"]
+    with pytest.raises(InputError, match="refused"):
+        convert(tmp_path / "model.pth", tmp_path / "out.safetensors")
+
+
+def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1000)}, tmp_path / "whole.pth")
+    (tmp_path / "half.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:900])
+    with pytest.raises(InputError, match="refused"):
+        convert(tmp_path / "half.pth", tmp_path / "out.safetensors")

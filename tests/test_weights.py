@@ -93,8 +93,8 @@ def test_every_entry_says_what_a_user_must_know() -> None:
     for name, entry in weights.REGISTRY.items():
         assert name == name.lower() and "/" not in name
         assert entry.repo.count("/") == 1 and entry.licence and entry.megabytes > 0
-        assert entry.use in {"detect", "segment", "embed", "image-text", "chat"}
-    assert {e.use for e in weights.REGISTRY.values()} == {"detect", "segment", "embed", "image-text", "chat"}
+        assert entry.use in {"detect", "segment", "embed", "reconstruct", "image-text", "chat"}
+    assert len({e.use for e in weights.REGISTRY.values()}) == 6
     repos = [e.repo for e in weights.REGISTRY.values()]
     assert len(set(repos)) == len(repos)
 
@@ -282,3 +282,20 @@ def test_importing_is_light() -> None:
     code = f"import sys, seg3r.weights; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_what_is_handed_out_as_a_pickle_says_what_to_do_and_finds_its_place(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(weights.HOME, str(tmp_path))
+    with pytest.raises(InputError, match=r"seg3r weights convert cut3r_512_dpt_4_64\.pth --name cut3r-512"):
+        weights.fetch("cut3r-512")
+    assert weights.present("cut3r-512") is None
+    folder = weights.place("cut3r-512")
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"")
+    weights.describe(folder)
+    assert weights.where("cut3r-512") == tmp_path / "cut3r-512"
+    monkeypatch.delenv(weights.HOME)
+    with pytest.raises(InputError, match=weights.HOME):
+        weights.place("cut3r-512")

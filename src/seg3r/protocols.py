@@ -26,8 +26,8 @@ class Source(Protocol):
 
 @runtime_checkable
 class Reconstructor(Protocol):
-    """Frame -> Views: those that became known with this frame, in the order of their frames. Usually its own; none while
-    it waits for later frames, several when it catches up. May remember; `reset` forgets."""
+    """Frame -> Views: those that became known with this frame, in the order of their frames. Usually its own; none
+    while it waits for later frames, several when it catches up. May remember; `reset` forgets."""
 
     def __call__(self, frame: Frame) -> Sequence[View]: ...
 

@@ -34,7 +34,7 @@ class Entry:
 
     repo: str
     use: str
-    """detect, segment, embed, image-text or chat."""
+    """detect, segment, embed, reconstruct, image-text or chat."""
     licence: str
     """Of the weights; "see the model card" where the repository names none."""
     megabytes: int
@@ -42,6 +42,10 @@ class Entry:
     gated: bool = False
     """The hub hands it out after its licence was accepted, to who is logged in."""
     revision: str = "main"
+    page: str | None = None
+    """Where its authors hand out a pickle, no safetensors: the user downloads that and converts it."""
+    file: str = ""
+    """What it is called there."""
 
 
 _APACHE = "Apache-2.0"
@@ -72,6 +76,10 @@ REGISTRY: Mapping[str, Entry] = {
     "dinov3-small": Entry("facebook/dinov3-vits16-pretrain-lvd1689m", "embed", _DINOV3, 90, gated=True),
     "dinov3-base": Entry("facebook/dinov3-vitb16-pretrain-lvd1689m", "embed", _DINOV3, 350, gated=True),
     "dinov3-large": Entry("facebook/dinov3-vitl16-pretrain-lvd1689m", "embed", _DINOV3, 1220, gated=True),
+    "cut3r-512": Entry(
+        "CUT3R/CUT3R", "reconstruct", "CC BY-NC-SA 4.0 (non-commercial)", 2980,
+        page="the README of github.com/CUT3R/CUT3R", file="cut3r_512_dpt_4_64.pth",
+    ),
     "siglip2-base": Entry("google/siglip2-base-patch16-224", "image-text", _APACHE, 1550),
     "siglip2-so400m": Entry("google/siglip2-so400m-patch14-384", "image-text", _APACHE, 4600),
     "clip-base": Entry("openai/clip-vit-base-patch32", "image-text", "MIT", 610),
@@ -161,7 +169,7 @@ def _found(name: str) -> Path | None:
     """The first folder that holds some of these weights; a complete one before a half."""
     home, known = _home(), REGISTRY[name]
     places = [home / name] if home is not None else []
-    cached = _cached(known.repo, known.revision, "config.json")
+    cached = None if known.page is not None else _cached(known.repo, known.revision, "config.json")
     places += [cached.parent] if cached is not None else []
     places = [p for p in places if p.is_dir()]
     return next((p for p in places if not lacking(p)), places[0] if places else None)
@@ -276,6 +284,11 @@ def fetch(name: str) -> Path:
         InputError: no such name; the hub does not answer, or refuses; only pickles there; a file came damaged.
     """
     known = entry(name)
+    if known.page is not None:
+        raise InputError(
+            f"'{name}' is handed out as a pickle only: download {known.file} by way of {known.page}, set {HOME} to a "
+            f"folder, and run `seg3r weights convert {known.file} --name {name}`"
+        )
     home = _home()
     with _mendable(name, known):
         commit, listed = _listing(known.repo, known.revision)
@@ -306,6 +319,25 @@ def fetch(name: str) -> Path:
         staging.replace(target)
         shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def place(name: str) -> Path:
+    """Where converted weights of the registry go.
+
+    Raises:
+        InputError: no such name, or $SEG3R_WEIGHTS is not set.
+    """
+    entry(name)
+    home = _home()
+    if home is None:
+        raise InputError(f"set {HOME} to the folder where '{name}' shall live")
+    return home / name
+
+
+def describe(folder: Path) -> None:
+    """Beside converted weights: a config that says nothing, for the sizes of the release."""
+    if not (folder / "config.json").is_file():
+        (folder / "config.json").write_text("{}\n", encoding="utf-8")
 
 
 def _other(folder: Path, commit: str) -> bool:

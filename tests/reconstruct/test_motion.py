@@ -27,7 +27,8 @@ def walk() -> tuple[list[Seen], list[np.ndarray], np.ndarray]:
 def apart(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
     """Metres and degrees."""
     off = np.linalg.inv(true) @ found
-    return float(np.linalg.norm(off[:3, 3])), float(np.degrees(np.arccos(np.clip((np.trace(off[:3, :3]) - 1) / 2, -1, 1))))
+    cosine = np.clip((np.trace(off[:3, :3]) - 1) / 2, -1, 1)
+    return float(np.linalg.norm(off[:3, 3])), float(np.degrees(np.arccos(cosine)))
 
 
 def test_true_depth_gives_the_true_step() -> None:

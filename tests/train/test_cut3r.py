@@ -93,14 +93,14 @@ def test_it_learns_goes_on_and_leaves_a_folder_that_loads(walks: Walks, tmp_path
 
     halfway: list[float] = []
 
-    class PowerCut(Exception): ...
+    class PowerError(Exception): ...
 
     def cut(step: int, loss: float) -> None:
         halfway.append(loss)
         if len(halfway) == 14:
-            raise PowerCut
+            raise PowerError
 
-    with pytest.raises(PowerCut):
+    with pytest.raises(PowerError):
         train_cut3r(walks, tmp_path / "again", 12, 4, config=SMALL, peak=3e-3, progress=cut)
     train_cut3r(walks, tmp_path / "again", 12, 4, config=SMALL, peak=3e-3)
     again = load_cut3r(tmp_path / "again" / "model")

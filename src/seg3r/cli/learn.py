@@ -100,12 +100,19 @@ class WeightsConvert:
     """A .pth, .pt or .bin file."""
     out: Path | None = None
     """By default beside it, with the suffix .safetensors."""
+    name: str | None = None
+    """Of the registry, for weights whose authors hand out a pickle only: they go where they are looked for."""
 
     def __call__(self) -> None:
+        from seg3r import weights
         from seg3r.checkpoint import convert
 
-        out = self.out or self.file.with_suffix(".safetensors")
-        say(f"{out}: {convert(self.file, out)} tensors")
+        folder = None if self.name is None else weights.place(self.name)
+        out = self.out or (self.file.with_suffix(".safetensors") if folder is None else folder / "model.safetensors")
+        count = convert(self.file, out)
+        if folder is not None:
+            weights.describe(folder)
+        say(f"{out}: {count} tensors")
 
 
 def weights(

@@ -233,8 +233,8 @@ def _config(path: Path) -> Cut3rConfig:
 def network_input(
     rgb: UInt8[Tensor, "H W 3"], side: int, patch: int
 ) -> tuple[UInt8[Tensor, "h w 3"], tuple[float, float, float, float]]:
-    """CUT3R's preparation: long side to `side` (Lanczos when it shrinks, else bicubic), the middle cut to whole patches;
-    a square image is cut to 4:3.
+    """CUT3R's preparation: long side to `side` (Lanczos when it shrinks, else bicubic), the middle cut to whole
+    patches; a square image is cut to 4:3.
 
     Returns:
         the image, and which rows and columns of the original it covers (first, first, end, end), in pixels.

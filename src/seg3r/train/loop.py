@@ -34,7 +34,7 @@ def seeded(seed: int) -> Iterator[None]:
 
 
 def halves_pay() -> bool:
-    """Whether this processor multiplies matrices of bfloat16 by tiles: ten times faster and more than those of float32."""
+    """Whether this processor multiplies matrices of bfloat16 by tiles, ten times faster than those of float32."""
     return bool(torch.cpu._is_amx_tile_supported())
 
 

@@ -54,9 +54,9 @@ def train_mllm(
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin: first its eyes, to see what there is to tell, then its words on questions without pictures,
-    short ones first, then the whole. Learnt together from nothing, words find out that pictures, or other words, say something only after
-    a long time. Goes on where an interrupted call stopped.
+    """Train a twin: first its eyes, to see what there is to tell, then its words on questions without pictures, short
+    ones first, then the whole. Learnt together from nothing, words find out that pictures, or other words, say
+    something only after a long time. Goes on where an interrupted call stopped.
 
     Args:
         sights: step -> pictures and what to see in them, for the first `eye_steps`.

@@ -68,7 +68,7 @@ def test_the_release_itself_rounds_its_encoder_and_stays_near() -> None:
 
 def recipe(key: str, shape: tuple[int, ...]) -> torch.Tensor:
     """Random weights that follow from their name (see the fixture's README)."""
-    x = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)  # noqa: NPY002
+    x = np.random.RandomState(zlib.crc32(key.encode())).standard_normal(shape)
     if key.endswith(".bias"):
         x = 0.1 * x
     elif len(shape) == 1:

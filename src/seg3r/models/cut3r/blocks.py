@@ -38,7 +38,7 @@ def attended(
     """Softmax attention. What is learnt on a CPU is spelt out: the backward pass of the fused form is four times slower
     there."""
     if torch.is_grad_enabled() and q.device.type == "cpu":
-        weights = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
+        weights: Tensor = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
         return weights @ v
     return functional.scaled_dot_product_attention(q, k, v)
 

@@ -117,7 +117,7 @@ def along_rays(value: Float[Tensor, "b H W 3"], focal: float) -> Float[Tensor, "
 
 def stretched(x: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
     """The vector of the same direction and the length e^|x| - 1."""
-    length = x.norm(dim=-1, keepdim=True).clamp_min(1e-8)
+    length: Tensor = x.norm(dim=-1, keepdim=True).clamp_min(1e-8)
     return x / length * length.expm1()
 
 

@@ -177,7 +177,8 @@ class Cut3r(nn.Module):
         half, most = c.decoder_depth // 2, c.decoder_depth * 3 // 4
         depths = (seen, outputs[half - 1], outputs[most - 1], tokens)
         points, confidence = self.self_head(depths, (h, w))
-        world, world_confidence = self._world(depths, pose_token, (h, w), turns(cells, head)) if c.world else (None,) * 2
+        at_cells = turns(cells, head)
+        world, world_confidence = self._world(depths, pose_token, (h, w), at_cells) if c.world else (None, None)
         prediction = Prediction(
             points, confidence, self.pose_head(pose_token), world, world_confidence, seen, tokens,
             torch.stack(maps).mean(0) if maps else None, proposed, pose_token,
