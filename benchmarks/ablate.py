@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from seg3r.api import METHODS, SWITCHES, evaluate_questions
-from seg3r.api.measuring import TrueRoom, measure_rooms, switched_off, true_rooms
+from seg3r.api.measuring import measure_rooms, switched_off
+from seg3r.api.truth import TrueRoom, true_rooms
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 
 MEASURES = ("AP", "AP50", "AP25")

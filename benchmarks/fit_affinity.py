@@ -22,7 +22,7 @@ from scipy.optimize import minimize
 from scipy.special import expit
 
 from seg3r.geometry import unproject
-from seg3r.kernels import geometric as kernels
+from seg3r.kernels.geometric import joining, regions
 from seg3r.rooms import renderer_of, split_seeds
 from seg3r.segment.geometric import Affinity, GeometricSegmenter, Patches
 from seg3r.sources.rooms import RoomsSource
@@ -74,26 +74,26 @@ def pairs_of(patches: Patches, truth: np.ndarray, pure: np.ndarray, weights: np.
     """Those met while joining what belongs together. Walls that meet in a corner are neither joined nor a lesson."""
     sums, boxes, border, bounds = (x.copy() for x in (patches.sums, patches.boxes, patches.border, patches.bounds))
     out: Pairs = []
-    features = np.zeros(kernels.FEATURES)
+    features = np.zeros(joining.FEATURES)
     score = np.full((len(sums), len(sums)), -np.inf)
 
     def weigh(a: int, b: int) -> None:
-        score[a, b] = score[b, a] = kernels.affinity(a, b, sums, boxes, border, bounds, weights, features)
+        score[a, b] = score[b, a] = joining.affinity(a, b, sums, boxes, border, bounds, weights, features)
 
-    for a, b in np.argwhere(np.triu(border[:, :, kernels.PAIRS]) > 0):
+    for a, b in np.argwhere(np.triu(border[:, :, regions.PAIRS]) > 0):
         weigh(a, b)
     while score.size and score.max() > -np.inf:
         a, b = sorted(int(k) for k in np.unravel_index(score.argmax(), score.shape))
-        kernels.pair_features(a, b, sums, boxes, border, bounds, features)
+        joining.pair_features(a, b, sums, boxes, border, bounds, features)
         together = truth[a] == truth[b]
         corner = together and truth[a] < 0 and bounds[a] != bounds[b] and min(bounds[a], bounds[b]) >= 0
         if pure[a] and pure[b] and not corner:
-            out.append((features.copy(), bool(together), min(sums[a, kernels.AREA], sums[b, kernels.AREA])))
+            out.append((features.copy(), bool(together), min(sums[a, regions.AREA], sums[b, regions.AREA])))
         score[a, b] = score[b, a] = -np.inf
         if together and not corner:
-            kernels.absorb(a, b, sums, boxes, border, bounds)
+            joining.absorb(a, b, sums, boxes, border, bounds)
             score[b, :] = score[:, b] = -np.inf
-            for c in np.flatnonzero(border[a, :, kernels.PAIRS]):
+            for c in np.flatnonzero(border[a, :, regions.PAIRS]):
                 weigh(a, c)
     return out
 

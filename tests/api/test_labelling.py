@@ -21,6 +21,7 @@ from seg3r.api.labelling import (
     label_map,
     namer_for,
     said,
+    shows_plain,
     weights_listed,
     words_called,
 )
@@ -166,6 +167,13 @@ def test_what_is_asked_for_is_given(colours: list[str], monkeypatch: pytest.Monk
         assert isinstance(namer, Mllm) and namer.nearest is not None
     assert set(models) == {("foundation", "other")} and set(colours) == {"bundled", "foundation"}
     assert all(isinstance(n, Namer) for n in (namer, VotedWords(), Nearest(ColorEncoder())))
+
+
+def test_only_models_of_others_see_views_twice(tmp_path: Path) -> None:
+    assert shows_plain("foundation") and not shows_plain("bundled")
+    assert shows_plain("bundled", "qwen3-vl-4b") and shows_plain("foundation", "http://127.0.0.1:8000/v1#qwen3-vl")
+    (tmp_path / "card.json").write_text("{}")  # as `seg3r train mllm` writes it
+    assert not shows_plain("foundation", str(tmp_path)) and not shows_plain("bundled", str(labelling.BUNDLED / "mllm"))
 
 
 def test_the_nearest_text_needs_texts() -> None:

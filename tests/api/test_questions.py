@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from seg3r.api import questions as asking
-from seg3r.api.measuring import TrueRoom, true_rooms
-from seg3r.api.questions import MappedQuestions, evaluate_questions, phrase_ap
+from seg3r.api.questions import MappedQuestions, evaluate_questions, evaluate_tasks, phrase_ap
+from seg3r.api.truth import TrueRoom, true_rooms
+from seg3r.evaluate.benchmarks import SCENEFUN3D
 from seg3r.evaluate.instance_ap import ScenePrediction
 from seg3r.evaluate.run import Truth
+from seg3r.geometry import transform, unproject
 from seg3r.label.prompts import same_name
 from seg3r.label.votes import best_names
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
+from tests.evaluate import lookalikes
 from tests.maps import table_map
+from tests.sources import layouts
 
 PARTS = 1000
 """Vertices of each thing."""
@@ -180,3 +185,44 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
         rows = [row for row, t in enumerate(mapped.things) if t in question.answer_ids]
         if question.answer_ids and len(rows) == len(question.answer_ids):
             assert phrase_ap(mapped, question, rows, [0.9] * len(rows))[2] > 0
+
+
+# ---- tasks in words --------------------------------------------------------------------------------------------------
+
+
+def test_descriptions_are_asked_of_the_map(room: TrueRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A room's frames as a visit of SceneFun3D, the scan what the first frame sees; each thing is to be found by its
+    name among things that are named by what one does to them."""
+    frames = list(room.recording)[:3]
+    first = frames[0]
+    assert first.camera is not None and first.depth is not None
+    monkeypatch.setattr(layouts, "SIZE", first.camera.size)
+    monkeypatch.setattr(layouts, "K", first.camera.K.numpy())
+    layouts.write_scenefun3d(tmp_path / "421254" / "42445132", [
+        layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
+        for f in frames if f.camera is not None and f.depth is not None
+    ])
+    scan = transform(first.camera.T_world_cam, unproject(first.depth, first.camera.K)[first.depth > 0]).numpy()
+    ids = room.recording.truth(0)[0][first.depth > 0].numpy()
+    shown = [(o.name, np.flatnonzero(ids == o.id).tolist()) for o in room.recording.room.objects if (ids == o.id).any()]
+    lookalikes.write_scenefun3d(
+        tmp_path, "421254", scan, [("rotate", own) for _, own in shown],
+        [(f"the {name}", [i]) for i, (name, _) in enumerate(shown)],
+    )
+    asked: list[str] = []
+
+    class All:
+        """Points at everything, whatever is asked; what has a name by then has one of the nine."""
+
+        def __call__(self, scene: SceneMap, question: str) -> Answer:
+            asked.append(question)
+            assert {name for name in best_names(scene) if name} <= set(SCENEFUN3D.phrases)
+            return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
+
+    monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: All())
+    result = evaluate_tasks(tmp_path, every=1)
+    assert asked == [f"the {name}" for name, _ in shown] == list(result.texts.values())
+    assert 0 < result.as_one_mask["mIoU"] < 1 and len(result.masks) == len(shown) > 2
+    assert result.constant.overall.ap25 > 0
+    told = result.as_json()["settings"]
+    assert (told["task"], told["labels"], told["every"], told["visits"]) == (2, "nearest", 1, ["421254"])

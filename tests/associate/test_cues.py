@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,7 +11,7 @@ from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.types import Masks, Matches, Segments
 from tests.loops import segments_of
-from tests.worlds import table_scene, walk
+from tests.worlds import BoxWorld, table_scene, walk
 
 VIEW = Sensor().view(walk(table_scene(), 1, (30, 40))[0][0])
 BLOCKS = torch.zeros(3, 30, 40, dtype=torch.bool)
@@ -73,9 +74,13 @@ def test_no_descriptor_on_either_side_is_unreliable() -> None:
 def test_identity_is_a_cosine_whatever_the_lengths() -> None:
     tokens = torch.tensor([[2.0, 0], [0, 0.1], [0, 0]])
     scene = mapped(seen(identity=tokens))
-    cosine = cues.identity(seen(identity=torch.tensor([[5.0, 0], [1, 1], [0, 0]])), scene, scene.ids)
+    asked = seen(identity=torch.tensor([[5.0, 0], [1, 1], [0, 0]]))
+    cosine, known = cues.identity(asked, scene, scene.ids, scene.last_frame)
     assert torch.allclose(cosine, torch.tensor([[1, 0, 0], [0.5**0.5, 0.5**0.5, 0], [0, 0, 0]]), atol=1e-6)
-    assert cues.identity(seen(), scene, scene.ids).tolist() == [[0.0] * 3] * 3
+    assert known.tolist() == [[True, True, False]] * 2 + [[False] * 3]
+    assert not cues.identity(asked, scene, scene.ids, scene.last_frame + 1)[1].any()
+    nobody, known = cues.identity(seen(), scene, scene.ids, 0)
+    assert nobody.tolist() == [[0.0] * 3] * 3 and not known.any()
 
 
 def test_box_is_one_with_itself_and_zero_far_away() -> None:
@@ -103,3 +108,41 @@ def test_containment_needs_evidence() -> None:
     assert counts(20, 20, 500)[1] == 1
     assert counts(19, 19, 500) == pytest.approx((19 / 500, 19 / 500))
     assert counts(19, 19, 500, least=5)[1] == 1
+
+
+def test_a_trimmed_box_forgets_what_strayed() -> None:
+    draw = torch.Generator().manual_seed(0)
+    points = torch.rand((200, 3), generator=draw)
+    owner = torch.arange(200) % 2
+    boxes = cues.trimmed_boxes(points, owner, 3, 0.02)
+    for k in range(2):
+        own = points[owner == k]
+        assert torch.equal(boxes[k, :3], own.sort(0).values[2]), "two of a hundred are left out"
+        assert torch.equal(boxes[k, 3:], own.sort(0).values[97])
+    assert bool((boxes[2, :3] > boxes[2, 3:]).all()), "nobody's box is empty"
+    assert torch.equal(cues.trimmed_boxes(points, owner, 2, 0.0)[0, :3], points[::2].amin(0))
+    stray = points.clone()
+    stray[0] = 50.0
+    assert torch.allclose(cues.trimmed_boxes(stray, owner, 2, 0.02), boxes[:2], atol=0.05)
+    order = torch.randperm(200, generator=draw)
+    assert torch.equal(cues.trimmed_boxes(points[order], owner[order], 3, 0.02), boxes)
+
+
+def test_trimmed_boxes_meet_like_whole_ones() -> None:
+    scene = mapped(seen())
+    iou = cues.box(seen(), scene, scene.ids, 0.02)
+    assert bool((iou.diagonal() > 0.95).all())  # the map's points lie on voxels
+    assert iou[0, 1] == 0
+
+
+def test_a_flat_thing_has_a_box() -> None:
+    """A wall along an axis has no volume of its own."""
+    world = BoxWorld(np.array([[-3.0, 1, -3]]), np.array([[3.0, 1.2, 3]]), background=())
+    view = Sensor().view(world.frame(0, world.camera((0, -1, 0), (0, 1, 0), (30, 40)))[0])
+    segments = segments_of(view, Masks(BLOCKS, torch.ones(3)))
+    scene = SceneMap()
+    scene.add(view, segments, Matches(torch.full((3,), -1), torch.ones(3)))
+    for trim in (0.0, 0.02):
+        iou = cues.box(segments, scene, scene.ids, trim)
+        assert bool((iou.diagonal() > 0.8).all())
+        assert iou[0, 1] == 0

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from seg3r.associate import cues
 from seg3r.associate.fused import Fused
 from seg3r.embed.oracle import TruthIdentity
 from seg3r.reconstruct.sensor import Sensor
@@ -222,3 +223,26 @@ def test_a_box_cue_needs_no_visible_point() -> None:
     assert len(scene.overlap(off, segments).ids) == 0
     assert boxes(off, segments, scene).instance_ids.tolist() == list(range(len(segments)))
     assert set(SPACE(off, segments, scene).instance_ids.tolist()) == {-1}
+
+
+@pytest.mark.parametrize(("later", "fresh"), [(1, True), (5, True), (6, False)])
+@pytest.mark.parametrize("every", [1, 10])
+def test_an_old_token_is_not_asked(later: int, fresh: bool, every: int) -> None:
+    """E = look + token + box; of what was last seen six views ago 3/2 (look + box), whatever the stride."""
+    def at(view: int, segments: Segments, token: tuple[float, float]) -> Segments:
+        return dataclasses.replace(segments, frame_index=view * every, identity=torch.tensor([token]))
+
+    feature = torch.tensor([[0.8, 0.6]])
+    scene = mapped(at(0, columns((10, 30), features=torch.tensor([[1.0, 0.0]])), (1.0, 0.0)))
+    nobody = Matches(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    nothing = dataclasses.replace(columns(), features=torch.zeros(0, 2), identity=torch.zeros(0, 2))
+    for view in range(1, later):
+        scene.add(dataclasses.replace(VIEW, frame=dataclasses.replace(VIEW.frame, index=view * every)),
+                  dataclasses.replace(nothing, frame_index=view * every), nobody)
+    now = at(later, columns((15, 35), features=feature), (0.6, 0.8))
+    fused = Fused(look=1.0, overlap=0.0, identity=1.0, box=1.0, threshold=0.0, look_floor=0.0, least_look=-1.0,
+                  least_contained=0.0, fragment=2.0)
+    box = float(cues.box(now, scene, scene.ids))
+    expected = 0.8 + 0.6 + box if fresh else 1.5 * (0.8 + box)
+    assert 0.3 < box < 0.8
+    assert float(fused(VIEW, now, scene).scores[0]) == pytest.approx(expected, abs=1e-4)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from seg3r.embed.dino import Dino, coverage, filled_boxes, pooled_features
+from seg3r.embed.dino import Dino, filled_boxes, pooled_features
+from seg3r.models.grids import coverage
 from seg3r.protocols import Embedder
 from seg3r.types import Masks
 from tests.models import tiny

@@ -5,9 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg3r.embed.patches import Patches
+from seg3r.embed.patches import Patches, PatchGrid
 from seg3r.kernels.patches import patch_coverage
 from seg3r.types import Masks, View
+from tests.models.views import random_rgb
 from tests.segment.scenes import Box, render
 
 SCENE = [
@@ -84,3 +85,35 @@ def test_the_box_sees_what_the_mask_leaves_out() -> None:
     by_mask, by_box = features(Patches()(view, hollow)), features(Patches(pool="box")(view, hollow))
     red = features(Patches()(view, masks))[1:2]
     assert (by_box * red).sum() > (by_mask * red).sum()
+
+
+def test_white_has_features() -> None:
+    """Rounding once put the lightness of white beyond the last bin, a negative vote and no number."""
+    white = torch.full((24, 32, 3), 255, dtype=torch.uint8)
+    grid = PatchGrid()(white)
+    assert bool(torch.isfinite(grid).all()) and grid.min() >= 0
+
+
+@pytest.mark.parametrize(("size", "cells"), [
+    ((144, 192), (18, 24)), ((360, 540), (18, 27)), ((480, 640), (18, 24)), ((64, 48), (24, 18)),
+    ((241, 319), (18, 24)),
+])
+def test_a_dense_grid_spans_the_image(size: tuple[int, int], cells: tuple[int, int]) -> None:
+    grid = PatchGrid()(random_rgb(*size))
+    assert grid.shape == (*cells, 81)
+    assert torch.allclose(grid.norm(dim=-1), torch.ones(cells), atol=1e-3)
+
+
+def test_dense_features_lie_where_the_colours_are() -> None:
+    rgb = torch.zeros(90, 120, 3, dtype=torch.uint8)
+    rgb[:, :60, 0], rgb[:, 60:, 2] = 200, 200
+    grid = PatchGrid()(rgb)
+    cosine = torch.einsum("hwc,c->hw", grid, grid[9, 2])
+    assert cosine[:, 1:11].min() > 0.99 and cosine[:, 13:23].max() < 0.7
+
+
+def test_dense_features_depend_little_on_the_resolution() -> None:
+    coarse = torch.nn.functional.interpolate(random_rgb(18, 24).permute(2, 0, 1)[None].float(), (144, 192))
+    small = coarse[0].permute(1, 2, 0).to(torch.uint8)
+    large = small.repeat_interleave(3, 0).repeat_interleave(3, 1)
+    assert (PatchGrid()(small) * PatchGrid()(large)).sum(-1).min() > 0.98

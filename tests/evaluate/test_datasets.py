@@ -160,9 +160,10 @@ def test_replica(tmp_path: Path) -> None:
     # ranks by object id: 3, 7, 40, 1200
     assert ids_of("replica", tmp_path, "office0") == [20002, 80003, 80003, 20002, 80003, 80003, 0, 0, 0, 0]
     dataset = dataset_called("replica")
-    assert dataset.scenes(tmp_path) == ["office_0"]
-    (tmp_path / "office0").mkdir()
-    assert dataset.scenes(tmp_path) == ["office0", "office_0"]
+    (tmp_path / "office_0" / "textures").mkdir()
+    assert dataset.scenes(tmp_path) == []  # as Replica ships it: no frames
+    (tmp_path / "office0" / "results").mkdir(parents=True)
+    assert dataset.scenes(tmp_path) == ["office0"]
     assert dataset.recording(tmp_path, "office0") == tmp_path / "office0"
 
 
@@ -173,7 +174,7 @@ def test_a_vertex_between_two_objects_takes_the_lower() -> None:
 
 @pytest.mark.parametrize("mesh", ["office0/office0_mesh.ply", "office0_mesh.ply"])
 def test_replica_preprocessed(mesh: str, tmp_path: Path) -> None:
-    (tmp_path / "office0").mkdir()
+    (tmp_path / "office0" / "results").mkdir(parents=True)
     lookalikes.write_ply(tmp_path / mesh, POINTS, np.array([[0, 1, 2, 3]]))
     lookalikes.write_lines(tmp_path / "ground_truth" / "office0.txt", [*[20001] * 5, *[0] * 5])
     assert dataset_called("replica").scenes(tmp_path) == ["office0"]
@@ -253,18 +254,20 @@ def test_scenefun3d_cropped(tmp_path: Path) -> None:
     truth = read_scenefun3d(tmp_path / "421254", crop=True)
     np.testing.assert_array_equal(truth.vertices, POINTS[keep])
     assert truth.ids.tolist() == [1001, 4002, EXCLUDED_ID, 0, 0]
-    assert len(read_queries(tmp_path / "421254", crop=True)[0].ids) == 5
+    vertices, (query,) = read_queries(tmp_path / "421254", crop=True)
+    np.testing.assert_array_equal(vertices, POINTS[keep])
+    assert len(query.ids) == 5
     np.save(tmp_path / "421254" / "421254_crop_mask.npy", keep[:3])
     fails(lambda: read_scenefun3d(tmp_path / "421254", crop=True), "crop_mask.npy", "(3,)")
 
 
 def test_scenefun3d_queries(tmp_path: Path) -> None:
     lookalikes.write_scenefun3d(tmp_path, "421254", POINTS, ANNOTATIONS, [("turn it up", [0]), ("both", [2, 0])])
-    one, both = read_queries(tmp_path / "421254")
+    _, (one, both) = read_queries(tmp_path / "421254")
     assert (one.name, one.text) == ("d0", "turn it up")
     x = EXCLUDED_ID
     assert one.ids.tolist() == [1001, 1001, 0, x, x, 0, 0, 0, 0, x]
-    assert both.ids.tolist() == [1002, 1002, 1001, x, x, 0, 0, 0, 0, x]
+    assert both.ids.tolist() == [1002, 1002, 1001, 1001, x, 0, 0, 0, 0, x]
 
 
 def test_scenefun3d_errors(tmp_path: Path) -> None:

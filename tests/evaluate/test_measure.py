@@ -129,7 +129,7 @@ def test_an_interrupted_measurement_goes_on(folder: Path, tmp_path: Path) -> Non
 
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no truth of scene scene0000_00 \(1 of 2 are missing\)"):
+    with pytest.raises(InputError, match=r"no scene scene0000_00 with truth \(1 of 2 are missing\)"):
         measured(folder, scenes=[SCENES[0], "scene0000_00"])
     with pytest.raises(InputError, match="no scene of scannet200 in it; looked for SCENE/"):
         measured(tmp_path)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from seg3r.evaluate.referring import accuracies, judge
+from seg3r.evaluate.referring import OneMask, accuracies, judge, one_mask, share_reaching
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,17 @@ def test_means_by_kind() -> None:
     expected = {"attribute": 0.5, "relation": math.nan, "none": 1, "all": 2 / 3}
     assert told["accuracy"] == pytest.approx(expected, nan_ok=True)
     assert told["count"] == {"attribute": 2, "relation": 0, "none": 1, "all": 3}
+
+
+def test_all_that_was_named_as_one_mask() -> None:
+    named, meant = np.zeros(10, np.bool_), np.zeros(10, np.bool_)
+    assert one_mask(named, meant) == OneMask(0.0, 0.0)
+    named[:4], meant[2:8] = True, True
+    assert one_mask(named, meant) == OneMask(2 / 8, 2 / 4)
+    assert one_mask(~named, ~named) == OneMask(1.0, 1.0)
+
+
+def test_shares_count_what_reaches() -> None:
+    assert share_reaching([0.5, 0.25, 0.0]) == pytest.approx(0.25)
+    assert (share_reaching([0.5, 0.25, 0.0], 0.25), share_reaching([0.5, 0.25, 0.0], 0.5)) == (2 / 3, 1 / 3)
+    assert math.isnan(share_reaching([], 0.5))

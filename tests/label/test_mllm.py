@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from seg3r.label import prompts
 from seg3r.label.crops import CONTOUR
 from seg3r.label.facts import COLORS, color_name
 from seg3r.label.mllm import MOST_ASKED, MOST_CHOICES, Mllm, MllmAnswers, fits_score
@@ -37,7 +38,7 @@ class Colored:
         return [Reply(self._say(prompt), self.sure) for prompt in prompts]
 
     def _say(self, prompt: Prompt) -> str:
-        color = color_name(np.concatenate([_inside(image.numpy()) for image in prompt.images]))
+        color = color_name(np.concatenate([_inside(image) for image in outlined_of(prompt)]))
         if "Choose from" in prompt.text:
             names = re.findall(r"Choose from: (.*)\. Answer as", prompt.text)[0].split(", ")
             return json.dumps({"name": next((name for name in names if color in name.split()), None)})
@@ -48,6 +49,12 @@ class Colored:
             there = not place or facts.split(";")[1].rstrip(".").endswith(f" {place[0]}")
             return f"Well: {json.dumps({'fits': color in wanted and there})}"
         return json.dumps({"color": color, "name": f"{color} thing"})
+
+
+def outlined_of(prompt: Prompt) -> list[np.ndarray]:
+    """The images with an outline."""
+    images = [image.numpy() for image in prompt.images]
+    return [image for image in images if (image == np.array(CONTOUR)).all(-1).any()]
 
 
 def _inside(image: np.ndarray) -> np.ndarray:
@@ -87,6 +94,25 @@ def test_the_model_chooses_from_the_list_or_none(scene: SceneMap, row: dict[int,
     assert {truth: labels.names[r] for truth, r in row.items()} == expected
     assert labels.scores.tolist() == pytest.approx([0.8] * 4)
     assert all(1 <= len(p.images) <= 3 for p in chat.prompts) and len(chat.prompts) == 4
+
+
+def test_views_are_shown_again_without_the_outline_only_where_asked_for(scene: SceneMap) -> None:
+    alone, twice = Colored(), Colored()
+    words = ("red box", "green table")
+    Mllm(alone)(scene, words)
+    assert Mllm(twice, plain_too=True)(scene, words).names == Mllm(alone)(scene, words).names
+    for once, again in zip(alone.prompts[:4], twice.prompts, strict=True):
+        k = len(once.images)
+        assert len(again.images) == 2 * k and again.text == prompts.AGAIN.format(count=k) + once.text
+        for drawn, bare, kept in zip(again.images[:k], again.images[k:], once.images, strict=True):
+            line = (drawn == torch.tensor(CONTOUR, dtype=torch.uint8)).all(-1)
+            assert torch.equal(drawn, kept) and torch.equal(drawn[~line], bare[~line])
+            assert bool(line.any()) and not bool((bare == torch.tensor(CONTOUR, dtype=torch.uint8)).all(-1).any())
+    told, asked = Colored(), Colored()
+    Mllm(told, plain_too=True)(scene, ())
+    MllmAnswers(asked, plain_too=True)(scene, "everything red")
+    assert all(len(p.images) % 2 == 0 and p.text.startswith("First ") for p in (*told.prompts, *asked.prompts))
+    assert told.prompts and asked.prompts
 
 
 def test_words_of_its_own_where_there_is_no_list(scene: SceneMap, row: dict[int, int]) -> None:

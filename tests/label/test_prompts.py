@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -86,3 +87,13 @@ def test_the_fixed_words_are_few_and_the_rest_is_what_was_given() -> None:
     assert ", ".join(NAMES) in naming.text
     assert "FACTS." in fits.text and "QUESTION?" in fits.text
     assert prompts.fits_prompt((), "{x}", "{fits} {}").text.count("{x}") == 1  # braces of others stay
+
+
+def test_the_words_the_bundled_model_learnt() -> None:
+    """Without plain views nothing is said of them: it was trained on these very prompts."""
+    image = torch.zeros(4, 4, 3, dtype=torch.uint8)
+    naming = 'What is outlined? Choose from: cup, bed. Answer as JSON: {"name": "..."}, or null for none of these.'
+    assert prompts.naming_prompt([image], ("cup", "bed")).text == naming
+    both = prompts.naming_prompt([image], ("cup", "bed"), [image])
+    assert both.text == f"First 1 with the outline drawn, then the same 1 without it. {naming}"
+    assert len(both.images) == 2 and len(prompts.fits_prompt([image], "a cup.", "?").images) == 1

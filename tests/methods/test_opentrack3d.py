@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from seg3r.methods.opentrack3d import OpenTrack3DConfig, opentrack3d
+from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Masks, View
 from tests.worlds import table_scene, walk
@@ -59,12 +59,19 @@ def test_without_a_mesh_the_map_is_that_of_a_program_without_superpoints(tmp_pat
 
 
 def test_with_superpoints_instances_follow_them() -> None:
-    """One superpoint over all: every instance owns it wholly or not at all."""
     plain = mapped()
+    largest = int(plain.ids[plain.sizes.argmax()])
+    own = plain.points_of(largest)[0]
+    x = plain.points[own, 0]
+    rest = torch.ones(plain.point_count, dtype=torch.int64)  # what lies beside it, with a tenth of it
+    rest[own[x <= x.quantile(0.9)]] = 0
+    bound = mapped(superpoints=(plain.points, rest))
+    assert torch.equal(bound.points_of(largest)[0], own[x <= x.quantile(0.9)])
     everywhere = (plain.points, torch.zeros(plain.point_count, dtype=torch.int64))
-    bound = mapped(superpoints=everywhere, config=OpenTrack3DConfig(snap_add=2.0, snap_drop=1.1))
-    assert len(plain) > 0
-    assert len(bound) == 0, "none owns more than 1.1 of it"
+    same = mapped(superpoints=everywhere)
+    assert [plain.points_of(i)[0].tolist() for i in plain.ids.tolist()] == [
+        same.points_of(i)[0].tolist() for i in same.ids.tolist()
+    ], "one superpoint over all tells nothing from anything, and dissolves nothing"
     each = (plain.points, torch.arange(plain.point_count))
     same = mapped(superpoints=each)
     assert [plain.points_of(i)[0].tolist() for i in plain.ids.tolist()] == [

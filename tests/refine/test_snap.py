@@ -15,7 +15,7 @@ from tests.loops import assert_same_map, assert_sound
 from tests.refine.test_merge import mapped
 
 
-def left_right(scene: SceneMap, split: float) -> Snap:
+def left_right(scene: SceneMap, split: float, kept: float = 0.0) -> Snap:
     """The map's own points as vertices; two superpoints, parted at a share of the width of instance 0."""
     points, own = scene.points, scene.points_of(0)[0]
     x = points[own, 0]
@@ -23,7 +23,7 @@ def left_right(scene: SceneMap, split: float) -> Snap:
     inside = torch.zeros(len(points), dtype=torch.bool)
     inside[own] = True
     superpoints = torch.where(inside, torch.where(points[:, 0] <= border, 0, 1), 2)
-    return Snap(points, superpoints)
+    return Snap(points, superpoints, kept=kept)
 
 
 def keep(scene: SceneMap, share_left: float, share_right: float, snap: Snap) -> tuple[set[int], set[int], set[int]]:
@@ -53,6 +53,56 @@ def test_half_joins_wholly_a_fifth_stays_less_goes(ours: float, theirs: float) -
     assert_sound(snapped)
     again = snapped.copy()
     assert_same_map(snap(again), snapped)
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [(0.1, 0.1), (0.15, 0.0)])
+def test_what_superpoints_would_dissolve_stays(theirs: float, ours: float) -> None:
+    """A poster is a tenth of its wall: that shape does not part them is no reason to forget it."""
+    scene = mapped((20, 50))
+    snap = left_right(scene, 0.5, kept=0.5)
+    _, _, own = keep(scene, ours, theirs, snap)
+    assert set(snap(scene).points_of(0)[0].tolist()) == own
+
+
+def test_half_of_an_instance_may_go() -> None:
+    scene = mapped((20, 50))
+    snap = left_right(scene, 0.5, kept=0.5)
+    left, _, _ = keep(scene, 0.9, 0.1, snap)
+    assert set(snap(scene).points_of(0)[0].tolist()) == left
+
+
+def wide(scene: SceneMap, least: float = 0.4) -> Snap:
+    """One superpoint for the instance of columns 20..50 and for what lies beside it up to column 60."""
+    row, column = scene.pixels[:, 1], scene.pixels[:, 2]
+    inside = (row >= 20) & (row < 40) & (column >= 20) & (column < 60)
+    return Snap(scene.points, torch.where(inside, 0, 1), least=least)
+
+
+def columns(scene: SceneMap) -> torch.Tensor:
+    return scene.pixels[scene.points_of(0)[0], 2]
+
+
+def test_what_the_views_deny_does_not_join() -> None:
+    scene = mapped((20, 50))
+    before = set(scene.points_of(0)[0].tolist())
+    assert int(columns(wide(scene, least=0.0)(scene.copy())).max()) >= 58  # by shape alone
+    snapped = wide(scene)(scene.copy())
+    assert before <= set(snapped.points_of(0)[0].tolist())
+    assert int(columns(snapped).max()) <= 52  # the mask ends at 50, and is widened by a reduced pixel
+    assert_sound(snapped)
+
+
+def test_what_no_view_sees_joins_with_a_weak_claim() -> None:
+    scene = mapped((20, 50))
+    before = scene.points_of(0)[0]
+    scene._keyframes.rename(0, -1)
+    scene._instances["observations"][:] = 5
+    snapped = wide(scene)(scene)
+    points, hits, views = snapped.points_of(0)
+    new = ~torch.isin(points, before)
+    assert int(columns(snapped).max()) >= 58 and int(new.sum()) > 50
+    assert hits[new].unique().tolist() == [1] and views[new].unique().tolist() == [5]
+    assert_sound(snapped)
 
 
 def assert_same_claims(a: SceneMap, b: SceneMap) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from seg3r.geometry import mask_iou, rigid
-from seg3r.kernels.geometric import FEATURES
+from seg3r.kernels.geometric.joining import FEATURES
 from seg3r.segment.geometric import Affinity, GeometricSegmenter
 from seg3r.types import Masks, View
 from tests.segment.scenes import Box, Patch, Sphere, render

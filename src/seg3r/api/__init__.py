@@ -3,7 +3,17 @@ function here."""
 
 from seg3r.api.files import write_json
 from seg3r.api.labelling import ask, namer_for, weights_listed, words_called
-from seg3r.api.mapping import METHODS, frames, make_mapper, map_recording, masks_from, mesh_of, opentrack3d
+from seg3r.api.mapping import (
+    METHODS,
+    frames,
+    geometry_parts,
+    make_mapper,
+    map_recording,
+    masks_from,
+    mesh_of,
+    moonseg3r,
+    opentrack3d,
+)
 from seg3r.api.measuring import (
     SWITCHES,
     evaluate_data,
@@ -17,6 +27,7 @@ from seg3r.api.truth import read_truth, truth_masks, truth_surface
 
 __all__ = [
     "METHODS", "SWITCHES", "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "frames",
-    "give_identity", "make_mapper", "map_recording", "masks_from", "mesh_of", "namer_for", "opentrack3d", "read_truth",
-    "switched_off", "truth_masks", "truth_surface", "weights_listed", "words_called", "write_json",
+    "geometry_parts", "give_identity", "make_mapper", "map_recording", "masks_from", "mesh_of", "moonseg3r",
+    "namer_for", "opentrack3d", "read_truth", "switched_off", "truth_masks", "truth_surface", "weights_listed",
+    "words_called", "write_json",
 ]

@@ -119,7 +119,13 @@ def namer_of(labels: LabelsBy, preset: Preset = "bundled", model: str | None = N
         return VotedWords()
     if labels == "nearest":
         return Nearest(encoder_of(preset))
-    return Mllm(chat_of(preset, model), encoder_of(preset))
+    return Mllm(chat_of(preset, model), encoder_of(preset), plain_too=shows_plain(preset, model))
+
+
+def shows_plain(preset: Preset, model: str | None = None) -> bool:
+    """Whether a language model is also shown the views without the outline: all but those that `seg3r train` made,
+    which know the prompts they were trained on and no others."""
+    return preset == "foundation" if model is None else not (Path(model) / "card.json").is_file()
 
 
 def namer_for(
@@ -149,7 +155,7 @@ def answerer_of(labels: Literal["nearest", "mllm"], preset: Preset = "bundled", 
     """
     if labels == "nearest":
         return NearestAnswers(encoder_of(preset))
-    return MllmAnswers(chat_of(preset, model), encoder_of(preset))
+    return MllmAnswers(chat_of(preset, model), encoder_of(preset), plain_too=shows_plain(preset, model))
 
 
 class VotesElseNearest:

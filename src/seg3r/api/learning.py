@@ -1,22 +1,42 @@
-"""Rooms -> bundled weights: map, look, learn. Every step goes on where an interrupted one stopped."""
+"""Rooms -> bundled weights. Every step goes on where an interrupted one stopped."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from seg3r.api.geometry import FEATURES, cut3r
+from seg3r.api.labelling import Preset
+from seg3r.api.mapping import SEGMENTER
+from seg3r.embed.patches import PatchGrid
 from seg3r.errors import InputError
+from seg3r.models.query_refiner import QueryRefinerConfig
+from seg3r.protocols import Segmenter, Source
 from seg3r.rooms import split_seeds
+from seg3r.segment.geometric import GeometricSegmenter
+from seg3r.sources import open_source
+from seg3r.train import moonseg3r as queries
 from seg3r.train.clip import train_clip
+from seg3r.train.cut3r import train_cut3r
 from seg3r.train.looks import ChatBatches, RegionBatches, SeenRoom, see_rooms
+from seg3r.train.loop import CHECKPOINT
 from seg3r.train.maps import map_rooms
 from seg3r.train.mllm import train_mllm
+from seg3r.train.walks import Walks, render_walks
 
-Twin = Literal["clip", "mllm"]
+Twin = Literal["clip", "mllm", "cut3r", "moonseg3r"]
 FIRST_ROOM = 100
 """The first rooms of the train split fitted the geometric segmenter: its masks there are better than elsewhere."""
-STEPS = {"clip": 4200, "mllm": 2400}
+FIRST_WALK = 400
+"""Walks for what learns from video."""
+STEPS = {"clip": 4200, "mllm": 2400, "cut3r": 5100, "moonseg3r": 2000}
+ROOMS = {"clip": 210, "mllm": 210, "cut3r": 700, "moonseg3r": 700}
+DEPTH_SHARE = 0.86
+"""Of the steps of CUT3R, those on single frames: they are cheap, and motion is soon learnt by what sees depth."""
+CLIPS, CLIP_LENGTH = 600, 8
+"""Of the query refiner on rooms; the paper's clips are 16 frames long."""
+PAPER_LENGTH = 16
 Tick = Callable[[str, int, int], None]
 """(what, done, total)."""
 
@@ -25,29 +45,53 @@ def train(
     twin: Twin,
     out: Path,
     steps: int | None = None,
-    rooms: int = 210,
+    rooms: int | None = None,
     maps: Path = Path("out/maps"),
     seed: int = 0,
     resume: bool = False,
     device: str = "cpu",
     tick: Tick | None = None,
+    walks: Path = Path("out/walks"),
+    videos: Path | None = None,
+    preset: Preset = "bundled",
+    plain: bool = False,
 ) -> Path:
     """Train a bundled twin on rooms of the train split; returns the folder that its adapter loads.
 
     Args:
-        rooms: how many; each is mapped with true masks, every second one with the geometric segmenter too.
-        maps: where mapped rooms are kept; those that are there are not mapped again.
+        steps, rooms: None: what the bundled weights were made with.
+        maps: where mapped rooms are kept (clip, mllm); those that are there are not mapped again.
+        walks: the same for rendered walks (cut3r, moonseg3r).
+        videos: of moonseg3r: a folder of videos or recordings to learn from instead of rooms.
+        preset: of moonseg3r: whose tokens, features and masks of videos it learns on.
+        plain: of moonseg3r: without the distillation loss (a row of the paper's table 2).
 
     Raises:
         InputError: `out` holds a run and `resume` is not asked for.
     """
-    if not resume and (out / "tokens").exists():
+    if not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
         raise InputError(f"{out}: holds a run; --resume goes on with it")
-    count = STEPS[twin] if steps is None else steps
-    seen = seen_rooms(rooms, maps, tick)
-    data = f"{rooms} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
-    command = f"seg3r train {twin} --steps {count} --rooms {rooms} --seed {seed}"
+    if twin != "moonseg3r" and (videos is not None or preset != "bundled" or plain):
+        raise InputError(f"{twin} learns on rooms; videos, preset and plain are moonseg3r's")
+    count, many = STEPS[twin] if steps is None else steps, ROOMS[twin] if rooms is None else rooms
+    command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
     note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
+    if twin == "cut3r":
+        rendered = rendered_walks(many, walks, tick)
+        depth_steps = round(DEPTH_SHARE * count)
+        return train_cut3r(
+            rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
+            data=_described(rendered), progress=note,
+        )
+    if twin == "moonseg3r":
+        clips, data = prepared_clips(out / "clips", many, walks, videos, preset, seed, tick)
+        command += "".join((f" --videos {videos}" if videos else "", f" --preset {preset}", " --plain" * plain))
+        return queries.train_moonseg3r(
+            clips, out, count, queries.TWIN if preset == "bundled" else QueryRefinerConfig(tokens=0, features=0), seed,
+            device, distil=0.0 if plain else queries.DISTIL, command=command, data=data, progress=note,
+        )
+    seen = seen_rooms(many, maps, tick)
+    data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
     if twin == "clip":
         looks = RegionBatches(seen, seed=seed)
         return train_clip(looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note)
@@ -57,14 +101,76 @@ def train(
     )
 
 
+def rendered_walks(rooms: int, folder: Path, tick: Tick | None = None) -> Walks:
+    """Walks through rooms of the train split."""
+    return render_walks(
+        split_seeds("train", rooms, FIRST_WALK), folder, progress=_named(tick, "rendering walks")
+    )
+
+
+def prepared_clips(
+    folder: Path, rooms: int, walks: Path, videos: Path | None, preset: Preset, seed: int, tick: Tick | None = None
+) -> tuple[queries.PreparedClips, str]:
+    """Clips as the frozen parts of the method see them, and what they are, in words."""
+    features: queries.DenseFeatures = PatchGrid()
+    segment: Segmenter = GeometricSegmenter()
+    if preset == "foundation":
+        from seg3r.api.labelling import best_device
+        from seg3r.embed.dino import Dino
+        from seg3r.segment.automatic import Automatic
+
+        features = Dino(FEATURES, best_device()).dense
+        segment = Automatic(SEGMENTER, best_device())
+    lessons: Iterator[queries.Lesson]
+    if videos is None:
+        rendered = rendered_walks(rooms, walks, tick)
+        lessons = queries.walk_clips(rendered, CLIPS, CLIP_LENGTH, seed)
+        data = f"{CLIPS} clips of {CLIP_LENGTH} frames from {_described(rendered)}; their true masks"
+    else:
+        recordings = list(_recordings(videos))
+        lessons = queries.recording_clips(recordings, segment, PAPER_LENGTH, seed)
+        data = f"clips of {PAPER_LENGTH} frames from {len(recordings)} recordings; masks of the segmenter"
+    note = _named(tick, "preparing clips")
+    made = queries.prepare_clips(
+        lessons, cut3r(preset), features, folder,
+        None if note is None else lambda done: note(done, CLIPS if videos is None else done),
+    )
+    return made, data
+
+
+def _recordings(folder: Path) -> Iterator[Source]:
+    """What lies in a folder and can be opened.
+
+    Raises:
+        InputError: nothing there.
+    """
+    found = False
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.name.startswith("."):
+            continue
+        try:
+            recording = open_source(str(path))
+        except InputError:
+            continue  # notes, licences
+        found = True
+        yield recording
+    if not found:
+        raise InputError(f"{folder}: no video and no recording in it")
+
+
 def seen_rooms(rooms: int, maps: Path, tick: Tick | None = None) -> list[SeenRoom]:
-    """Rooms of the train split, mapped and cut into looks."""
+    """Rooms of the train split, mapped and cut into looks: with true masks, every second one with the geometric
+    segmenter's too."""
     seeds = split_seeds("train", rooms, FIRST_ROOM)
     seen = []
     for masks, chosen in (("truth", seeds), ("geometric", seeds[::2])):
         map_rooms(chosen, masks, maps / masks, _named(tick, f"mapping ({masks} masks)"))
         seen += see_rooms(chosen, maps / masks, _named(tick, "looking"))
     return seen
+
+
+def _described(walks: Walks) -> str:
+    return f"{len(walks.seeds)} rooms of the train split from {FIRST_WALK}, {walks.frames} frames of 192x144"
 
 
 def _named(tick: Tick | None, what: str) -> Callable[[int, int], None] | None:

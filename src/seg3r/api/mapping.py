@@ -6,13 +6,16 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from seg3r.api.geometry import FEATURES, Geometry, load_bundled_refiner, reconstructor
 from seg3r.api.labelling import ROOM_WORDS, Namer, Preset, answerer_of, best_device, label_map
 from seg3r.api.truth import truth_masks
 from seg3r.errors import InputError
@@ -22,9 +25,14 @@ from seg3r.export import check_out, write_map_folder
 from seg3r.label.best_views import best_views
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
+from seg3r.methods import moonseg3r as moonseg3r_method
 from seg3r.methods import opentrack3d as opentrack3d_method
+from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
-from seg3r.protocols import Answerer, Segmenter
+from seg3r.protocols import Answerer, Reconstructor, Remembers, Segmenter
+from seg3r.reconstruct.joined import Joined
+from seg3r.reconstruct.saved import Saved as SavedGeometry
+from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved, folder_reader
 from seg3r.sources import Recording, open_source
@@ -37,11 +45,13 @@ CHECKPOINT_S = 10.0
 """Seconds of work that a crash may cost."""
 CURVE_EVERY = 10
 """Frames between two points of the online curve."""
-METHODS = ("opentrack3d",)
+METHODS = ("opentrack3d", "moonseg3r")
 DETECTOR, SEGMENTER, EMBEDDER = "grounding-dino-base", "sam2.1-large", "dinov2-large"
 """Of the foundation preset (specification, D-6 and D-7)."""
 CATCH_ALL = ("object", "device", "container")
 """Looked for beside the words where nobody gave any (D-8)."""
+BUNDLED_MOON = MoonSeg3RConfig()
+"""The method with the bundled weights."""
 THINGS = protocol_from_classes(("thing",))
 """The class list of a map without labels."""
 
@@ -76,6 +86,69 @@ def opentrack3d(
         parts = {**foundation_parts(words, config or OpenTrack3DConfig(), parts), **parts}
     given = {"answer": Lazy(preset), **{name: part for name, part in parts.items() if part is not None}}
     return opentrack3d_method.opentrack3d(config, **given)
+
+
+def moonseg3r(
+    preset: Preset = "bundled",
+    config: MoonSeg3RConfig | None = None,
+    reconstruct: Geometry = "odometry",
+    refiner: Path | None = None,
+    geometry: Mapping[str, Any] | None = None,
+    **parts: Any,
+) -> Mapper:
+    """A mapper for a single RGB video (MoonSeg3R); `parts` (`segment`, `scene`, `answer`) replace those of the preset.
+
+    Args:
+        preset: bundled: small weights that come with the package. foundation: CUT3R, DINOv2 and SAM 2.1, from this
+            disk.
+        reconstruct: who says where the camera is and how far things are.
+        refiner: folder of a query refiner (`seg3r train moonseg3r`); None: the bundled one, or with the foundation
+            preset, for whose features none is shipped, no refinement.
+        geometry: further options of `reconstructor`.
+
+    Raises:
+        InputError: weights that are not on this disk.
+    """
+    from seg3r.embed.patches import PatchGrid
+    from seg3r.embed.refined_queries import DenseFeatures, load_refiner
+
+    config = config or BUNDLED_MOON
+    features2d: DenseFeatures = PatchGrid()
+    given = {"answer": Lazy(preset), **{name: part for name, part in parts.items() if part is not None}}
+    if preset == "foundation":
+        from seg3r.embed.dino import Dino
+        from seg3r.segment.automatic import Automatic
+
+        features2d = Dino(FEATURES, best_device()).dense
+        given.setdefault("segment", Automatic(SEGMENTER, best_device()))
+        config = replace(config, refine=config.refine and refiner is not None)
+    query_refiner = None
+    if config.refine:
+        query_refiner = load_bundled_refiner() if refiner is None else load_refiner(refiner)
+    stage = reconstructor(reconstruct, preset, tokens=True, **(geometry or {}))
+    return moonseg3r_method.moonseg3r(stage, features2d, query_refiner, config, **given)
+
+
+def geometry_parts(
+    method: str, preset: Preset, recording: Recording, reconstruct: Geometry | None = None, folder: Path | None = None,
+    focal_px: float | None = None, refiner: Path | None = None, seed: int = 0,
+) -> dict[str, Any]:
+    """What a method is told of where its geometry comes from. By default odometry, or CUT3R where the large weights
+    are.
+
+    Raises:
+        InputError: a choice that the method does not leave.
+    """
+    if method != "moonseg3r":
+        given = {"--reconstruct": reconstruct, "--geometry": folder, "--focal": focal_px, "--refiner": refiner}
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{method} takes depth and pose as the recording gives them; {unused[0]} is moonseg3r's")
+        return {}
+    name = reconstruct or ("cut3r" if preset == "foundation" else "odometry")
+    if folder is not None and name != "saved":
+        raise InputError(f"--geometry {folder}: the folder belongs to --reconstruct saved, not to {name}")
+    geometry = {"folder": folder, "focal_px": focal_px, "seed": seed, "stem": recording.stem}
+    return {"reconstruct": name, "refiner": refiner, "geometry": geometry}
 
 
 def foundation_parts(
@@ -114,7 +187,12 @@ def make_mapper(method: str, preset: Preset, **parts: Any) -> Mapper:
     """A method by its name."""
     if method not in METHODS:
         raise InputError(f"no method {method!r}; there are: {', '.join(METHODS)}")
-    return opentrack3d(preset, **parts)
+    if method == "opentrack3d":
+        return opentrack3d(preset, **parts)
+    if parts.pop("superpoints", None) is not None:
+        raise InputError("moonseg3r maps one camera without a mesh; a mesh goes with opentrack3d")
+    parts.pop("words", None)  # its segmenter knows no classes
+    return moonseg3r(preset, **parts)
 
 
 def mesh_of(path: Path) -> tuple[Tensor, Tensor]:
@@ -170,25 +248,28 @@ def map_recording(
     partial = out.parent / f".{out.name}.partial"
     start = _continue(mapper, recording, partial, settings, resume)
     reach_m = REACH * mapper.scene.voxel_m
+    had = mapper.scene.frames
     curve: list[dict[str, float]] = []
     saved = time.perf_counter()
     try:
         for frame in recording.iterate(start):
+            before = mapper.scene.frames
             mapper.step(frame)
             if progress is not None:
                 progress(mapper.scene.frames, len(mapper.scene))
-            if truth is not None and mapper.scene.frames % CURVE_EVERY == 0:
+            if truth is not None and mapper.scene.frames // CURVE_EVERY > before // CURVE_EVERY:
                 so_far = mapper.result()
                 curve.append({
                     "frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth, reach_m),
                 })
             if time.perf_counter() - saved > CHECKPOINT_S:
-                mapper.scene.save(partial / "scene.safetensors")
+                _save(mapper, recording.position(frame.index) + 1, partial)
                 saved = time.perf_counter()
+        mapper.finish()
         if mapper.scene.frames == 0:
             raise InputError(f"{recording.name}: no usable frame")
     except InputError:
-        if not (partial / "scene.safetensors").is_file():
+        if _checkpoint(partial) is None:
             shutil.rmtree(partial)  # nothing to resume
         raise
     scene = mapper.result()
@@ -200,7 +281,7 @@ def map_recording(
     busy = sum(sum(took) for stage, took in mapper.seconds.items() if stage != "refine")
     figures: dict[str, Any] = {
         "frames": scene.frames, "resumed_at": start, "skipped": dict(recording.skipped), "instances": len(scene),
-        "points": scene.point_count, "frames_per_second": round((scene.frames - start) / max(busy, 1e-9), 2),
+        "points": scene.point_count, "frames_per_second": round((scene.frames - had) / max(busy, 1e-9), 2),
         "named": sum(bool(scene.name_votes.get(i)) for i in scene.ids.tolist()),
         "label_s": round(time.perf_counter() - labelling, 3), "refine_s": round(mapper.refine.seconds[-1], 3),
         "median_ms": {n: round(1e3 * float(np.median(s)), 3) for n, s in mapper.seconds.items() if s},
@@ -221,17 +302,79 @@ def _continue(
 ) -> int:
     """Prepare the checkpoint folder; the position in the recording to start from."""
     ours = json.dumps(settings, sort_keys=True, default=str)
-    checkpoint = partial / "scene.safetensors"
-    if resume and checkpoint.is_file():
+    checkpoint = _checkpoint(partial)
+    if resume and checkpoint is not None:
         theirs = (partial / "settings.json").read_text()
         if theirs != ours:
             raise InputError(f"{partial}: the interrupted run had other settings ({theirs}); run without --resume")
-        mapper.scene = SceneMap.load(checkpoint)
-        return recording.position(mapper.scene.last_frame) + 1
+        mapper.scene = SceneMap.load(checkpoint / "scene.safetensors")
+        return _recall(mapper, recording, checkpoint)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     (partial / "settings.json").write_text(ours)
     return 0
+
+
+def _checkpoint(partial: Path) -> Path | None:
+    """The last one that was finished."""
+    whole = sorted(p for p in partial.glob("at-*") if p.is_dir())
+    return whole[-1] if whole else None
+
+
+def _save(mapper: Mapper, position: int, partial: Path) -> None:
+    """Map and memories together, under the position of the next frame: whole or not there.
+
+    A reconstructor that waits has taken more frames than the map holds.
+    """
+    before, target, temporary = _checkpoint(partial), partial / f"at-{position:09d}", partial / ".tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    mapper.scene.save(temporary / "scene.safetensors")
+    memories = {
+        f"{name}.{key}": value.detach().cpu().contiguous().clone()  # a file holds no tensor that is part of another
+        for name, stage in _remembering(mapper).items() for key, value in stage.state().items()
+    }
+    save_file(memories, temporary / "memory.safetensors")
+    temporary.replace(target)
+    if before is not None and before != target:
+        shutil.rmtree(before)
+
+
+def _recall(mapper: Mapper, recording: Recording, checkpoint: Path) -> int:
+    """Memories as they were; a reconstructor that cannot put its memory down sees the frames again.
+
+    Returns:
+        position of the next frame.
+    """
+    position = int(checkpoint.name.removeprefix("at-"))
+    held = load_file(checkpoint / "memory.safetensors")
+    for name, stage in _remembering(mapper).items():
+        stage.restore({k.removeprefix(f"{name}."): v for k, v in held.items() if k.startswith(f"{name}.")})
+    reconstruct = mapper.reconstruct.stage
+    assert isinstance(reconstruct, Reconstructor)
+    if _must_replay(reconstruct):
+        for frame in recording.iterate(0):
+            if recording.position(frame.index) >= position:
+                break
+            reconstruct(frame)
+    return position
+
+
+def _remembering(mapper: Mapper) -> dict[str, Remembers]:
+    """The stages whose memory goes into a checkpoint."""
+    stages: dict[str, object] = {"embed": mapper.embed.stage}
+    reconstruct = mapper.reconstruct.stage
+    assert isinstance(reconstruct, Reconstructor)
+    if not _must_replay(reconstruct):
+        stages["reconstruct"] = reconstruct
+    return {name: stage for name, stage in stages.items() if isinstance(stage, Remembers)}
+
+
+def _must_replay(reconstruct: Reconstructor) -> bool:
+    """Whether it may remember what it cannot put down."""
+    if isinstance(reconstruct, Joined):
+        return _must_replay(reconstruct.geometry) or _must_replay(reconstruct.tokens)
+    return not isinstance(reconstruct, Remembers | Sensor | SavedGeometry)
 
 
 def _measure(scene: SceneMap, truth: Truth, reach_m: float) -> dict[str, float]:

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
+from seg3r.api.geometry import Geometry
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, label_map, namer_of
 from seg3r.api.mapping import CURVE_EVERY, THINGS, Progress, make_mapper, masks_from, unlabelled
-from seg3r.api.truth import read_truth, surface_superpoints, true_classes, truth_masks, truth_surface
+from seg3r.api.monocular import Placement, measure_monocular, without_rows
+from seg3r.api.truth import TrueRoom, read_truth, surface_superpoints, true_classes, true_rooms, truth_masks
 from seg3r.associate.fused import Fused
 from seg3r.embed.oracle import TruthIdentity
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
 from seg3r.evaluate.datasets import DatasetResult, dataset_called, evaluate_dataset
-from seg3r.evaluate.run import REACH, Truth, follow, predict, score_runs
+from seg3r.evaluate.run import REACH, follow, predict, score_runs
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.protocols import Associator, Embedder
-from seg3r.rooms import CLASS_IDS, CLASSES, STRUCTURAL, split_seeds
+from seg3r.rooms import CLASS_IDS, CLASSES, STRUCTURAL
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved
 from seg3r.sources import Recording, open_source
-from seg3r.sources.rooms import RoomsSource
 
 
 def evaluate_rooms(
@@ -47,6 +48,9 @@ def evaluate_rooms(
     config: OpenTrack3DConfig | None = None,
     superpoints: bool = False,
     start: int = 0,
+    reconstruct: Geometry = "cut3r",
+    placement: Placement = "aligned",
+    refiner: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Instance AP of a method on procedural rooms, with the oracle ladder (`masks`, `association`, `labels`).
@@ -60,42 +64,29 @@ def evaluate_rooms(
         config: of the method, before `without`.
         superpoints: instances follow the superpoints of the true surface (geometry refinement).
         start: the split's first room to take.
+        reconstruct, placement, refiner: of moonseg3r, which has neither labels nor the other parts of the ladder.
+
+    Raises:
+        InputError: a switch, a measure or a method that is none.
     """
     measured = true_rooms(split, rooms, start, frame_count, size, depth)
-    answer = measure_rooms(
-        measured, method, preset, masks, association, online_every, switched_off(without, config), labels, vocabulary,
-        superpoints, progress,
-    )
+    if method == "moonseg3r":
+        if labels is not None or superpoints or association == "truth" or config is not None:
+            raise InputError("moonseg3r is measured class-agnostic, with its own association")
+        answer = measure_monocular(
+            measured, preset, masks, reconstruct, placement, online_every, without_rows(without), progress,
+            refiner=refiner,
+        )
+    else:
+        answer = measure_rooms(
+            measured, method, preset, masks, association, online_every, switched_off(without, config), labels,
+            vocabulary, superpoints, progress,
+        )
     answer["settings"] |= {
         "split": split, "depth": depth, "rooms": rooms, "frames": frame_count, "size": f"{size[1]}x{size[0]}",
         "without": sorted(without), "start": start,
     }
     return answer
-
-
-@dataclass(frozen=True, eq=False)
-class TrueRoom:
-    """A recording of a room, and its labelled surface."""
-
-    recording: RoomsSource
-    truth: Truth
-
-
-def true_rooms(
-    split: str, rooms: int, start: int = 0, frame_count: int = 60, size: tuple[int, int] = (240, 320),
-    depth: str = "noisy", keep: bool = False,
-) -> Iterator[TrueRoom]:
-    """Rooms of a split, one after another.
-
-    Args:
-        size: (H, W).
-        keep: their frames are remembered once rendered.
-    """
-    for seed in split_seeds(split, rooms, start):
-        recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth, keep=keep)
-        truth = truth_surface(recording)
-        assert truth is not None
-        yield TrueRoom(recording, truth)
 
 
 def measure_rooms(

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
 
 import numpy as np
 
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, answerer_of, label_map, namer_of
-from seg3r.api.mapping import Progress, opentrack3d
-from seg3r.api.measuring import TrueRoom, true_rooms
-from seg3r.api.truth import truth_masks
-from seg3r.evaluate.benchmarks import Protocol
+from seg3r.api.mapping import Progress, make_mapper, masks_from, opentrack3d
+from seg3r.api.measuring import CONFIGS
+from seg3r.api.truth import TrueRoom, true_rooms, truth_masks
+from seg3r.evaluate.benchmarks import SCENEFUN3D, Protocol
+from seg3r.evaluate.datasets import GroundingResult, evaluate_grounding
 from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.evaluate.referring import accuracies, judge
 from seg3r.evaluate.run import REACH, Truth, predict
+from seg3r.label.vocabulary import Vocabulary
 from seg3r.rooms import Room, questions
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved
+from seg3r.sources import open_source
 
 ASKED = Protocol("asked", (1,), ("answer",), min_region=1, void="wrong")
 """What answers the question is the one class; a mask elsewhere is a false positive."""
@@ -95,6 +99,39 @@ def evaluate_questions(
                     for i, n in enumerate(("AP", "AP50", "AP25"))},
         "settings": settings,
     }
+
+
+def evaluate_tasks(
+    folder: Path,
+    method: str = "opentrack3d",
+    preset: Preset = "bundled",
+    masks: str | None = None,
+    labels: Literal["nearest", "mllm"] = "nearest",
+    model: str | None = None,
+    scenes: Sequence[str] = (),
+    every: int | None = None,
+    tick: Callable[[str, int, int], None] | None = None,
+) -> GroundingResult:
+    """SceneFun3D's task 2: every description of a visit is asked of its map, whose instances are named first by the
+    same model, with the nine affordances of task 1.
+
+    Args:
+        folder: SceneFun3D.
+        labels: who answers.
+
+    Raises:
+        InputError: no visit there, frames or truth that cannot be read, or weights that are not on this disk.
+    """
+    namer, answerer = namer_of(labels, preset, model), answerer_of(labels, preset, model)
+    words = Vocabulary(SCENEFUN3D.phrases)
+    settings = {"method": method, "preset": preset, "masks": masks, "labels": labels, "model": model}
+    return evaluate_grounding(
+        folder, lambda path, stride: open_source(str(path), every=stride),
+        lambda recording: make_mapper(
+            method, preset, words=words.words, segment=masks_from(recording, masks), config=CONFIGS["scenefun3d"]
+        ),
+        answerer, lambda scene: label_map(scene, namer, words), scenes or None, every, settings=settings, progress=tick,
+    )
 
 
 def phrase_ap(

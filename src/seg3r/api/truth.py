@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.evaluate.run import Truth, predict
-from seg3r.rooms import labelled_cloud, renderer_of
-from seg3r.rooms.cloud import sample_surface
+from seg3r.rooms import labelled_cloud, renderer_of, split_seeds
+from seg3r.rooms.cloud import sample_surface, seen_by
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import IdMap, folder_reader
 from seg3r.sources import Recording
@@ -25,6 +26,31 @@ SURFACE_M = 0.02
 NEIGHBOURS = 8
 STEP = 0.4
 """Sine of the angle at which the next point rises out of both tangent planes."""
+
+
+@dataclass(frozen=True, eq=False)
+class TrueRoom:
+    """A recording of a room, and its labelled surface."""
+
+    recording: RoomsSource
+    truth: Truth
+
+
+def true_rooms(
+    split: str, rooms: int, start: int = 0, frame_count: int = 60, size: tuple[int, int] = (240, 320),
+    depth: str = "noisy", keep: bool = False,
+) -> Iterator[TrueRoom]:
+    """Rooms of a split, one after another.
+
+    Args:
+        size: (H, W).
+        keep: their frames are remembered once rendered.
+    """
+    for seed in split_seeds(split, rooms, start):
+        recording = RoomsSource(seed, frames=frame_count, size=size, depth=depth, keep=keep)
+        truth = truth_surface(recording)
+        assert truth is not None
+        yield TrueRoom(recording, truth)
 
 
 def truth_masks(recording: Recording) -> Callable[[int], IdMap | None]:
@@ -90,11 +116,16 @@ def true_classes(scene: SceneMap, truth: Truth, max_dist_m: float) -> list[int]:
 
 
 def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:
-    """Vertices and superpoints of a room's own surface: what a flawless scan of it would give."""
+    """Vertices and superpoints of a room's own surface, as far as its cameras see it: what a flawless scan would give.
+
+    What they do not see would join what a scan parts: the wall behind a window's pane runs on to both sides of it.
+    """
     from seg3r.superpoints import graph_superpoints  # a run without superpoints does not import it
 
     samples = sample_surface(recording.room, SURFACE_M)
-    points, normals = samples.points, renderer_of(recording.room).face_normals[samples.face].astype(np.float32)
+    seen = seen_by(recording.room, samples, recording.cameras)
+    points = samples.points[seen]
+    normals = renderer_of(recording.room).face_normals[samples.face[seen]].astype(np.float32)
     near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]
     edges = np.stack((np.repeat(np.arange(len(points)), NEIGHBOURS), near.reshape(-1)), axis=1)
     along = points[edges[:, 1]] - points[edges[:, 0]]

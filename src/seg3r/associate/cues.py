@@ -39,21 +39,62 @@ def look(
     return torch.from_numpy(best), reliable
 
 
-def identity(segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]) -> Float32[Tensor, "m c"]:
-    """Cosine between identity tokens (MoonSeg3R: state-distribution tokens)."""
-    if segments.identity is None or len(ids) == 0:
-        return torch.zeros(len(segments), len(ids))
+def identity(
+    segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], oldest: int
+) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
+    """Cosine between identity tokens (MoonSeg3R: state-distribution tokens). Second: whether both sides have one, the
+    instance's of frame `oldest` or later."""
+    m, c = len(segments), len(ids)
+    if segments.identity is None or c == 0:
+        return torch.zeros(m, c), torch.zeros(m, c, dtype=torch.bool)
+    theirs = scene.pick("identity", ids)
+    fresh = theirs.any(1) & (scene.pick("last_frame", ids) >= oldest)
     tokens = torch.nn.functional.normalize(segments.identity, dim=1)
-    return tokens @ torch.nn.functional.normalize(scene.pick("identity", ids), dim=1).T
+    cosine = tokens @ torch.nn.functional.normalize(theirs, dim=1).T
+    return cosine, segments.identity.any(1)[:, None] & fresh[None, :]
 
 
-def box(segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"]) -> Float32[Tensor, "m c"]:
-    """IoU of axis-aligned boxes in world (MoonSeg3R)."""
+def box(
+    segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], trim: float = 0.0
+) -> Float32[Tensor, "m c"]:
+    """IoU of axis-aligned boxes in world (MoonSeg3R). A point stands for its voxel: boxes are half of one wider on
+    every side, so that a picture on a wall has a volume.
+
+    Args:
+        trim: share of the points left out at either end of each axis, of segments and of instances.
+    """
     m = len(segments)
-    index = segments.segment_ids[:, None].expand(-1, 3)
-    low = torch.full((m, 3), torch.inf).scatter_reduce(0, index, segments.points, "amin")
-    high = torch.full((m, 3), -torch.inf).scatter_reduce(0, index, segments.points, "amax")
-    return box_iou(torch.cat((low, high), dim=1), scene.pick("boxes", ids))
+    if trim > 0:
+        places = [scene.places_of(i) for i in ids.tolist()]
+        owner = torch.repeat_interleave(torch.arange(len(places)), torch.tensor([len(p) for p in places]))
+        own = trimmed_boxes(segments.points, segments.segment_ids, m, trim)
+        theirs = trimmed_boxes(torch.cat([torch.zeros(0, 3), *places]), owner, len(places), trim)
+    else:
+        index = segments.segment_ids[:, None].expand(-1, 3)
+        low = torch.full((m, 3), torch.inf).scatter_reduce(0, index, segments.points, "amin")
+        high = torch.full((m, 3), -torch.inf).scatter_reduce(0, index, segments.points, "amax")
+        own, theirs = torch.cat((low, high), dim=1), scene.pick("boxes", ids)
+    half = scene.voxel_m / 2
+    wider = torch.tensor([-half] * 3 + [half] * 3)
+    return box_iou(own + wider, theirs + wider)
+
+
+def trimmed_boxes(
+    points: Float32[Tensor, "n 3"], owner: Int64[Tensor, "n"], count: int, trim: float
+) -> Float32[Tensor, "{count} 6"]:
+    """Between the `trim` and the 1 - `trim` quantile (the nearest point) of each owner's points, axis by axis; empty
+    boxes, low above high, for those without points."""
+    sizes = torch.bincount(owner, minlength=count)
+    first = sizes.cumsum(0) - sizes
+    skipped = (trim * (sizes - 1).clamp_min(0)).round().long()
+    low, high = torch.full((count, 3), torch.inf), torch.full((count, 3), -torch.inf)
+    has = sizes > 0
+    for axis in range(3):
+        by_place = points[:, axis].argsort(stable=True)
+        values = points[by_place[owner[by_place].argsort(stable=True)], axis]
+        low[has, axis] = values[(first + skipped)[has]]
+        high[has, axis] = values[(first + sizes - 1 - skipped)[has]]
+    return torch.cat((low, high), dim=1)
 
 
 def overlap(

@@ -25,7 +25,8 @@ class Fused:
     there whether or not a point of the instance is seen.
 
     OpenTrack3D: `look` 0.4, `overlap` 0.6, threshold 0.35. MoonSeg3R: `look`, `identity`, `box` 1 each, threshold 1.8,
-    no gates. A segment without a reliable descriptor is judged by the other cues at full weight.
+    no gates. Where a cue has nothing to say of a pair (no reliable descriptor, no recent token) the others share its
+    weight.
     """
 
     look: float = 0.4
@@ -33,8 +34,13 @@ class Fused:
     identity: float = 0.0
     box: float = 0.0
     """Weights of the cues."""
+    box_trim: float = 0.0
+    """Share of the points that a box leaves out at either end of each axis (MoonSeg3R specification, D19: 0.02)."""
     threshold: float = 0.35
     """Pairs of a lower score are no match."""
+    identity_frames: int = 5
+    """An identity token says nothing of an instance last seen more than so many views ago (MoonSeg3R specification,
+    D21)."""
     look_floor: float = 0.3
     """Cosines inside one room start here: the cue is rescaled to 0..1 above it."""
     least_look: float = 0.45
@@ -64,15 +70,19 @@ class Fused:
         cosine, reliable = cues.look(segments, scene, covered.ids, near if self.least_contained else None)
         looks = ((cosine - self.look_floor) / (1 - self.look_floor)).clamp(0, 1)
         weight = torch.where(reliable, torch.tensor(self.look), torch.tensor(0.0))
-        others = self.overlap + self.identity + self.box
         score = self.overlap * torch.maximum(iou, 0.5 * contained)
-        if self.identity:
-            score = score + self.identity * cues.identity(segments, scene, covered.ids)
         if self.box:
-            score = score + self.box * cues.box(segments, scene, covered.ids)
-        if others:
-            score = score * (self.look + others - weight) / others
-        score = score + weight * looks
+            score = score + self.box * cues.box(segments, scene, covered.ids, self.box_trim)
+        known = torch.full_like(weight, self.overlap + self.box)
+        if self.identity:
+            step = segments.frame_index - scene.last_frame  # between views: they may be every tenth frame
+            oldest = segments.frame_index - self.identity_frames * step
+            tokens, fresh = cues.identity(segments, scene, covered.ids, oldest)
+            score = score + self.identity * torch.where(fresh, tokens, torch.tensor(0.0))
+            known = known + self.identity * fresh
+        score, known = score + weight * looks, known + weight
+        whole = self.look + self.overlap + self.identity + self.box
+        score = score * whole / known.clamp_min(1e-6)  # where nothing is known the score is 0
 
         allowed = near & (covered.shared > 0 if self.least_contained else True)
         allowed = allowed & (~reliable | (cosine >= self.least_look))

@@ -15,16 +15,25 @@ from seg3r.cli.terminal import JsonFile, Steps, emit, say
 class Train:
     """Train small bundled weights on procedural rooms; an interrupted training goes on with --resume."""
 
-    twin: Positional[Literal["clip", "mllm"]]
-    """clip: crops and phrases in one space. mllm: a multi-modal language model."""
+    twin: Positional[Literal["clip", "mllm", "cut3r", "moonseg3r"]]
+    """clip: crops and phrases in one space. mllm: a multi-modal language model. cut3r: camera and depth of a single
+    video. moonseg3r: the query refiner."""
     out: Path
     """Folder of the run; its `model/` is what is loaded."""
     steps: int | None = None
     """By default what the bundled weights were made with."""
-    rooms: int = 210
-    """Of the train split; mapping them is the first step."""
+    rooms: int | None = None
+    """Of the train split; mapping or rendering them is the first step. By default as for the bundled weights."""
     maps: Path = Path("out/maps")
-    """Where mapped rooms are kept for the next training."""
+    """Where mapped rooms are kept for the next training (clip, mllm)."""
+    walks: Path = Path("out/walks")
+    """Where rendered walks are kept (cut3r, moonseg3r)."""
+    videos: Path | None = None
+    """A folder of videos or recordings to learn from instead of rooms (moonseg3r); a segmenter finds their masks."""
+    preset: Literal["bundled", "foundation"] = "bundled"
+    """Whose tokens and features the query refiner learns on."""
+    plain: bool = False
+    """Without the distillation loss: a row of the ablation (moonseg3r)."""
     seed: int = 0
     """Of weights and samples."""
     device: str = "cpu"
@@ -37,7 +46,8 @@ class Train:
 
         with Steps() as tick:
             made = train(
-                self.twin, self.out, self.steps, self.rooms, self.maps, self.seed, self.resume, self.device, tick
+                self.twin, self.out, self.steps, self.rooms, self.maps, self.seed, self.resume, self.device, tick,
+                self.walks, self.videos, self.preset, self.plain,
             )
         say(f"{made}: trained; its card.json says how")
 

@@ -12,6 +12,8 @@ from tyro.conf import Positional
 
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, reasons, say, size, table
 
+Geometry = Literal["cut3r", "odometry", "sensor", "saved"]
+
 
 @dataclass(frozen=True)
 class Demo:
@@ -40,7 +42,7 @@ class Run:
     """Map a recording into a folder: scene.ply, instances.json, report.html, crops, scene.safetensors."""
 
     method: Positional[str]
-    """opentrack3d: posed RGB-D."""
+    """opentrack3d: posed RGB-D. moonseg3r: a single RGB video."""
     source: Positional[str]
     """A video, a camera index, a folder (RGB-D, TUM, 7-Scenes, ScanNet, Replica, ScanNet++, SceneFun3D), a .sens file,
     or rooms:SEED."""
@@ -59,6 +61,15 @@ class Run:
     """Another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint."""
     mesh: Path | None = None
     """A mesh in the recording's world: instances follow its superpoints."""
+    reconstruct: Geometry | None = None
+    """Where moonseg3r takes camera and depth from: a recurrent network, features and plane sweeps, the recording
+    itself, or a folder. By default odometry; with the foundation preset cut3r."""
+    geometry: Path | None = None
+    """The folder of `saved` depth and poses."""
+    focal: float | None = None
+    """Focal length in pixels, where it is known (odometry)."""
+    refiner: Path | None = None
+    """Another query refiner than the bundled one (moonseg3r): a folder that `seg3r train moonseg3r` made."""
     every: int = 1
     """Take every n-th frame."""
     resume: bool = False
@@ -71,7 +82,8 @@ class Run:
     def __call__(self) -> None:
         figures = _map(
             self.method, self.source, self.out, self.preset, self.masks, self.every, self.resume, self.seed,
-            self.vocabulary, self.labels, self.chat, self.mesh,
+            self.vocabulary, self.labels, self.chat, self.mesh, self.reconstruct, self.geometry, self.focal,
+            self.refiner,
         )
         emit(self.json, figures)
         skipped = sum(figures["skipped"].values())
@@ -155,7 +167,8 @@ class Superpoints:
 def _map(
     method: str, source: str, out: Path, preset: Literal["bundled", "foundation"], masks: str | None, every: int,
     resume: bool, seed: int, vocabulary: str | None = None, labels: Literal["nearest", "mllm"] | None = None,
-    chat: str | None = None, mesh: Path | None = None,
+    chat: str | None = None, mesh: Path | None = None, reconstruct: Geometry | None = None,
+    geometry: Path | None = None, focal: float | None = None, refiner: Path | None = None,
 ) -> dict[str, Any]:
     """`run`, with a bar."""
     from seg3r import api
@@ -163,17 +176,22 @@ def _map(
     words = None if vocabulary is None else api.words_called(vocabulary)
     recording = api.frames(source, every)
     namer = api.namer_for(labels, words, preset, chat)
+    parts = api.geometry_parts(method, preset, recording, reconstruct, geometry, focal, refiner, seed)
     mapper = api.make_mapper(
         method, preset, words=None if words is None else words.words, segment=api.masks_from(recording, masks),
-        superpoints=None if mesh is None else api.mesh_of(mesh),
+        superpoints=None if mesh is None else api.mesh_of(mesh), **parts,
     )
     settings = {
         "method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed,
         "vocabulary": vocabulary, "labels": labels, "chat": chat, "mesh": None if mesh is None else str(mesh),
+        "reconstruct": parts.get("reconstruct"), "geometry": None if geometry is None else str(geometry),
+        "focal": focal, "refiner": None if refiner is None else str(refiner),
     }
+    # A map of one camera lies elsewhere than the truth and has another scale: `evaluate rooms` brings them together.
+    truth = api.truth_surface(recording) if parts.get("reconstruct", "sensor") == "sensor" else None
     total = len(recording) if isinstance(recording, Sized) else None
     with ProgressBar("frame", total) as tick:
         _, figures = api.map_recording(
-            mapper, recording, out, settings, resume, api.truth_surface(recording), tick, namer, words
+            mapper, recording, out, settings, resume, truth, tick, namer, words
         )
     return figures

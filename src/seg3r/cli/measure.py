@@ -34,7 +34,8 @@ class EvaluateRooms:
     size: Size = "320x240"
     """Of the images."""
     without: tuple[str, ...] = ()
-    """Switch off: look, overlap, denoise, consistency, merge, mask-pooling."""
+    """Switch off: look, overlap, denoise, consistency, merge, mask-pooling; of moonseg3r 2d, 3d, refine, memory,
+    token."""
     labels: Literal["votes", "nearest", "mllm", "truth"] | None = None
     """Class-aware: who names the instances (truth: perfect names). By default class-agnostic."""
     vocabulary: str | None = None
@@ -43,6 +44,13 @@ class EvaluateRooms:
     """Instances follow the superpoints of the room's surface (geometry refinement)."""
     start: int = 0
     """First room of the split."""
+    reconstruct: Literal["cut3r", "odometry", "sensor"] = "cut3r"
+    """Where moonseg3r takes camera and depth from."""
+    placement: Literal["unprojected", "aligned"] = "aligned"
+    """How a map of one camera comes to the truth. unprojected: what each view said of its pixels, at their true place.
+    aligned: the map itself, after the similarity that fits its cameras."""
+    refiner: Path | None = None
+    """As for `run`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
@@ -55,7 +63,8 @@ class EvaluateRooms:
             answer = api.evaluate_rooms(
                 self.method, self.preset, self.split, self.masks, self.association, self.depth, self.rooms,
                 self.frames, size(self.size), without=self.without, labels=labels, vocabulary=words,
-                superpoints=self.superpoints, start=self.start, progress=tick,
+                superpoints=self.superpoints, start=self.start, reconstruct=self.reconstruct,
+                placement=self.placement, refiner=self.refiner, progress=tick,
             )
         emit(self.json, answer)
         say(f"purity {answer['purity']:.3f} completeness {answer['completeness']:.3f}")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from seg3r import pretrained
 from seg3r.models import images
+from seg3r.models.grids import coverage
 from seg3r.types import Masks, View
 
 CLASSES = {
@@ -24,7 +25,6 @@ CLASSES = {
 }
 FINER = 4
 """How many times finer the features are sampled for a mask of less than one patch."""
-MASKS_AT_ONCE = 16
 
 
 class Dino:
@@ -81,20 +81,6 @@ class Dino:
 
     def reset(self) -> None:
         """Remembers nothing."""
-
-
-def coverage(masks: Bool[Tensor, "m H W"], grid: tuple[int, int]) -> Float32[Tensor, "m h w"]:
-    """Fraction of each cell of an (h, w) grid over the image that each mask covers; cells may cut pixels."""
-    rows, columns = (_shares(n, cells).to(masks.device) for n, cells in zip(masks.shape[1:], grid, strict=True))
-    parts = torch.split(masks, MASKS_AT_ONCE)
-    return torch.cat([torch.einsum("hH,mHW,wW->mhw", rows, part.float(), columns) for part in parts])
-
-
-def _shares(pixels: int, cells: int) -> Float32[Tensor, "cells pixels"]:
-    """Which share of each of `cells` equal stretches of a line each of `pixels` equal ones makes up."""
-    edge, cut = (torch.arange(n + 1, dtype=torch.float64) / n for n in (pixels, cells))
-    shared = torch.minimum(cut[1:, None], edge[None, 1:]) - torch.maximum(cut[:-1, None], edge[None, :-1])
-    return (shared.clamp_min(0) * cells).float()
 
 
 def _sampling(cells: int) -> Float32[Tensor, "cells fine"]:

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import torch
+from jaxtyping import Float32, UInt8
+from torch import Tensor
 
 from seg3r.kernels import patches as kernels
 from seg3r.types import Masks, View
@@ -50,12 +54,43 @@ class Patches:
             coverage = kernels.patch_coverage(words, pixels, patch)
         else:
             coverage = kernels.box_coverage(kernels.mask_boxes(words, pixels), H, W, patch)
-        weights = np.full(kernels.CHANNELS, self.orientation, np.float32)
-        chroma = kernels.CHROMA_BINS**2
-        weights[:chroma] = self.chroma
-        weights[chroma : chroma + kernels.LIGHTNESS_BINS] = self.lightness
-        features = kernels.pooled_features(coverage, histograms, weights, self.min_coverage)
+        shares = weights(self.chroma, self.lightness, self.orientation)
+        features = kernels.pooled_features(coverage, histograms, shares, self.min_coverage)
         return replace(masks, features=torch.from_numpy(features).to(masks.masks.device))
 
     def reset(self) -> None:
         """Remembers nothing."""
+
+
+def weights(chroma: float, lightness: float, orientation: float) -> npt.NDArray[np.float32]:
+    """Of each of a patch's bins."""
+    each = np.full(kernels.CHANNELS, orientation, np.float32)
+    each[: kernels.CHROMA_BINS**2] = chroma
+    each[kernels.CHROMA_BINS**2 :][: kernels.LIGHTNESS_BINS] = lightness
+    return each
+
+
+@dataclass(frozen=True)
+class PatchGrid:
+    """Image -> the histograms of `Patches` as dense features [h w 81], each weighted, square-rooted, of unit length:
+    what DINO's patch features are to the foundation preset.
+
+    The image is brought to whole cells of `pixels` first: what a cell says then depends little on the resolution.
+    """
+
+    cells: int = 18
+    """Along the short side: 18 x 24 at 4:3."""
+    pixels: int = 8
+    """Side of a cell."""
+    chroma: float = 0.6
+    lightness: float = 0.25
+    orientation: float = 0.15
+
+    def __call__(self, rgb: UInt8[Tensor, "H W 3"]) -> Float32[Tensor, "h w c"]:
+        size = [max(1, round(self.cells * n / min(rgb.shape[:2]))) * self.pixels for n in rgb.shape[:2]]
+        image = rgb.cpu().numpy()
+        if image.shape[:2] != (size[0], size[1]):
+            how = cv2.INTER_AREA if min(size) < min(image.shape[:2]) else cv2.INTER_LINEAR
+            image = cv2.resize(image, (size[1], size[0]), interpolation=how).astype(np.uint8, copy=False)
+        histograms = kernels.patch_histograms(np.ascontiguousarray(image), self.pixels, 1)
+        return torch.from_numpy(np.sqrt(histograms * weights(self.chroma, self.lightness, self.orientation)))

@@ -6,6 +6,9 @@ import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from jaxtyping import Bool
+
 NONE = "none"
 """The kind under which questions without an answer are counted, whatever they ask for."""
 
@@ -48,6 +51,26 @@ def accuracies(verdicts: Iterable[Verdict], kinds: Sequence[str]) -> dict[str, d
         "f1": {name: _mean([v.f1 for v in group]) for name, group in groups.items()},
         "count": {name: float(len(group)) for name, group in groups.items()},
     }
+
+
+@dataclass(frozen=True)
+class OneMask:
+    """All that was named, as one mask against all that was meant."""
+
+    iou: float
+    precision: float
+    """0 where nothing was named."""
+
+
+def one_mask(named: Bool[np.ndarray, "n"], meant: Bool[np.ndarray, "n"]) -> OneMask:
+    """Over the points that count."""
+    both = int(np.count_nonzero(named & meant))
+    return OneMask(both / max(int(np.count_nonzero(named | meant)), 1), both / max(int(np.count_nonzero(named)), 1))
+
+
+def share_reaching(values: Sequence[float], least: float | None = None) -> float:
+    """Share of the values that are at least so large; None: their mean."""
+    return _mean(values if least is None else [float(value >= least) for value in values])
 
 
 def _mean(values: Sequence[float]) -> float:

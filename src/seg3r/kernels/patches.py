@@ -82,7 +82,8 @@ def patch_histograms(rgb: U8, patch: int, step: int) -> F32:
             u, v = (r - g) * scale, (np.float32(0.5) * (r + g) - b) * scale
             u = (u / (half + abs(u)) * half + half) * span
             v = (v / (half + abs(v)) * half + half) * span
-            light = total * np.float32((LIGHTNESS_BINS - 1) / 765.0)
+            # Rounding puts white just beyond the last bin, whose neighbour would get a negative vote.
+            light = min(total * np.float32((LIGHTNESS_BINS - 1) / 765.0), np.float32(LIGHTNESS_BINS - 1))
             gx = (
                 red[y, right] + green[y, right] + blue[y, right] - red[y, left] - green[y, left] - blue[y, left]
             ) * sixth

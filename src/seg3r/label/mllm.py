@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float32
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from seg3r.label import prompts
 from seg3r.label.best_views import best_views
-from seg3r.label.crops import contoured
+from seg3r.label.crops import contoured, plain
 from seg3r.label.facts import survey, tell
 from seg3r.label.nearest import Nearest, NearestAnswers
 from seg3r.label.once import Once
@@ -31,22 +32,37 @@ SILENCE = Reply("", 0.0)
 """Said of what was never seen well, or of an empty list."""
 
 
+class Shown(NamedTuple):
+    """What the model sees of an instance."""
+
+    outlined: list[Image]
+    """Its best views, with its outline drawn; none: it was never seen well."""
+    plain: list[Image]
+    """The same views as they were, or none."""
+
+
 class Mllm:
     """SceneMap, words -> the word that the model chooses; none of these is an answer. Without words: its own."""
 
-    def __init__(self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS) -> None:
+    def __init__(
+        self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS, plain_too: bool = False
+    ) -> None:
         """Args:
             shortlist: shortens long lists; without it the model itself chooses in rounds.
             views: best views shown.
+            plain_too: once more without the outline (specification, 3.10). Not for the bundled model, which never saw
+                such prompts.
         """
         self.chat = chat
         self.nearest = None if shortlist is None else Nearest(shortlist, views=views)
-        self.outlined = Once(lambda scene: outlined(scene, views))
+        self.shown = Once(lambda scene: shown(scene, views, plain_too))
 
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels:
-        images = self.outlined(scene)
+        images = self.shown(scene)
         if not vocabulary:
-            replies = put(self.chat, [prompts.describing_prompt(each) if each else None for each in images])
+            replies = put(self.chat, [
+                prompts.describing_prompt(each.outlined, each.plain) if each.outlined else None for each in images
+            ])
             return _labels([prompts.read_description(r.text) for r in replies], replies)
         lists = self._lists(scene, images, vocabulary)
         replies = self._choose(images, lists)
@@ -68,7 +84,7 @@ class Mllm:
         return rest
 
     def _lists(
-        self, scene: SceneMap, images: Sequence[Sequence[Image]], vocabulary: Sequence[str]
+        self, scene: SceneMap, images: Sequence[Shown], vocabulary: Sequence[str]
     ) -> list[list[str]]:
         """For each instance at most `MOST_CHOICES` words: what the masks were called, then what it looks like."""
         words = list(vocabulary)
@@ -86,7 +102,7 @@ class Mllm:
             lists.append([words[i] for i in sorted(kept)])
         return lists
 
-    def _rounds(self, images: Sequence[Sequence[Image]], lists: list[list[str]]) -> list[list[str]]:
+    def _rounds(self, images: Sequence[Shown], lists: list[list[str]]) -> list[list[str]]:
         """The winners of each part of a list that is too long, until none is."""
         while any(len(words) > MOST_CHOICES for words in lists):
             parts = [
@@ -101,9 +117,9 @@ class Mllm:
             lists = [won.get(row, words) for row, words in enumerate(lists)]
         return lists
 
-    def _choose(self, images: Sequence[Sequence[Image]], lists: Sequence[Sequence[str]]) -> list[Reply]:
+    def _choose(self, images: Sequence[Shown], lists: Sequence[Sequence[str]]) -> list[Reply]:
         return put(self.chat, [
-            prompts.naming_prompt(each, words) if each and words else None
+            prompts.naming_prompt(each.outlined, words, each.plain) if each.outlined and words else None
             for each, words in zip(images, lists, strict=True)
         ])
 
@@ -112,16 +128,18 @@ class MllmAnswers:
     """SceneMap, question -> the instances of which the model says that they fit, best first."""
 
     def __init__(
-        self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS, most: int = MOST_ASKED
+        self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS, most: int = MOST_ASKED,
+        plain_too: bool = False,
     ) -> None:
         """Args:
             shortlist: chooses whom to ask about where there are more than `most`.
             views: best views shown.
             most: instances that a question is put to.
+            plain_too: as for `Mllm`.
         """
         self.chat, self.most = chat, most
         self.nearest = None if shortlist is None else NearestAnswers(shortlist, views=views)
-        self.outlined, self.surveyed = Once(lambda scene: outlined(scene, views)), Once(survey)
+        self.shown, self.surveyed = Once(lambda scene: shown(scene, views, plain_too)), Once(survey)
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
         ids, names = scene.ids.tolist(), best_names(scene)
@@ -129,19 +147,21 @@ class MllmAnswers:
         if self.nearest is not None and len(asked) > self.most:
             fit = self.nearest.fit(scene, question)
             asked = sorted(torch.argsort(-fit, stable=True)[: self.most].tolist())
-        facts, images = tell(self.surveyed(scene), names), self.outlined(scene)
-        replies = put(
-            self.chat, [prompts.fits_prompt(images[i], facts[i], question) if images[i] else None for i in asked]
-        )
+        facts, images = tell(self.surveyed(scene), names), self.shown(scene)
+        replies = put(self.chat, [
+            prompts.fits_prompt(images[i].outlined, facts[i], question, images[i].plain) if images[i].outlined else None
+            for i in asked
+        ])
         scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
         right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
         text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
         return Answer(question, tuple(ids[i] for _, i in right), tuple(round(s, 4) for s, _ in right), text)
 
 
-def outlined(scene: SceneMap, views: int) -> list[list[Image]]:
-    """The best views of each instance, with its outline drawn."""
-    return [[contoured(look) for look in best_views(scene, i, views)] for i in scene.ids.tolist()]
+def shown(scene: SceneMap, views: int, plain_too: bool) -> list[Shown]:
+    """The best views of each instance."""
+    looks = [best_views(scene, i, views) for i in scene.ids.tolist()]
+    return [Shown([contoured(x) for x in each], [plain(x) for x in each] if plain_too else []) for each in looks]
 
 
 def put(chat: Chat, asked: Sequence[Prompt | None]) -> list[Reply]:

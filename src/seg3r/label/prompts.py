@@ -20,12 +20,19 @@ FITS = (
     'Answer as JSON: {{"fits": true}} or {{"fits": false}}.'
 )
 
+AGAIN = "First {count} with the outline drawn, then the same {count} without it. "
+"""Before the words, where views are shown twice (specification, 3.10)."""
+
 ARTICLES = ("the ", "a ", "an ", "some ")
 
 
-def naming_prompt(images: Sequence[Image], names: Sequence[str]) -> Prompt:
-    """Which of these is the outlined thing?"""
-    return Prompt(tuple(images), NAMING.format(names=", ".join(names)))
+def naming_prompt(images: Sequence[Image], names: Sequence[str], plain: Sequence[Image] = ()) -> Prompt:
+    """Which of these is the outlined thing?
+
+    Args:
+        plain: the same views without the outline; none: the outlined ones alone, as the bundled model learnt it.
+    """
+    return _prompt(images, plain, NAMING.format(names=", ".join(names)))
 
 
 def naming_answer(name: str | None) -> str:
@@ -44,9 +51,9 @@ def read_name(text: str, names: Sequence[str]) -> str | None:
     return same_name(said, names)
 
 
-def describing_prompt(images: Sequence[Image]) -> Prompt:
+def describing_prompt(images: Sequence[Image], plain: Sequence[Image] = ()) -> Prompt:
     """What is it, in words of the model's own?"""
-    return Prompt(tuple(images), DESCRIBING)
+    return _prompt(images, plain, DESCRIBING)
 
 
 def describing_answer(color: str, name: str | None) -> str:
@@ -60,9 +67,9 @@ def read_description(text: str) -> str | None:
     return said.strip() if isinstance(said, str) and said.strip() else None
 
 
-def fits_prompt(images: Sequence[Image], facts: str, question: str) -> Prompt:
+def fits_prompt(images: Sequence[Image], facts: str, question: str, plain: Sequence[Image] = ()) -> Prompt:
     """Is the outlined thing an answer to the question?"""
-    return Prompt(tuple(images), FITS.format(facts=facts, question=question))
+    return _prompt(images, plain, FITS.format(facts=facts, question=question))
 
 
 def fits_answer(fits: bool) -> str:
@@ -101,6 +108,10 @@ def plain_name(name: str) -> str:
     """`bare_name`, singular as far as an s goes."""
     plain = bare_name(name)
     return plain[:-1] if len(plain) > 3 and plain.endswith("s") and not plain.endswith("ss") else plain
+
+
+def _prompt(images: Sequence[Image], plain: Sequence[Image], text: str) -> Prompt:
+    return Prompt((*images, *plain), (AGAIN.format(count=len(plain)) if plain else "") + text)
 
 
 def _field(text: str, name: str) -> object:

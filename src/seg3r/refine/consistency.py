@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int32, Int64
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
@@ -38,15 +39,7 @@ class Consistency:
 
     def __call__(self, scene: SceneMap) -> SceneMap:
         owned = {i: scene.points_of(i) for i in scene.ids.tolist()}
-        hits = {i: np.zeros(len(points), np.int32) for i, (points, _, _) in owned.items()}
-        views = {i: np.zeros(len(points), np.int32) for i, (points, _, _) in owned.items()}
-        for keyframe in scene.keyframes:
-            masks, ids = widened_masks(keyframe), keyframe.instance_ids.numpy()
-            for instance_id in np.unique(ids[ids >= 0]).tolist():
-                pixels = scene.project(owned[instance_id][0], keyframe, scene.visible_m).numpy()
-                seen = pixels >= 0
-                views[instance_id] += seen
-                hits[instance_id] += seen & masks[ids == instance_id].any(0)[pixels]
+        hits, views = confirmations(scene, {i: points for i, (points, _, _) in owned.items()})
         for instance_id, (points, online_hits, online_views) in owned.items():
             unseen = views[instance_id] == 0
             h = np.where(unseen, online_hits.numpy(), hits[instance_id])
@@ -63,6 +56,23 @@ class Consistency:
         labels = clusters(scene.voxels_of(points), self.cell_voxels)
         sizes = torch.bincount(labels)
         return sizes[labels] >= self.share * int(sizes.max())
+
+
+def confirmations(
+    scene: SceneMap, points: Mapping[int, Int64[Tensor, "_"]]
+) -> tuple[dict[int, Int32[np.ndarray, "_"]], dict[int, Int32[np.ndarray, "_"]]]:
+    """Per instance, of some points: how many of its keyframes show each under its mask, and how many see it at all."""
+    hits = {i: np.zeros(len(own), np.int32) for i, own in points.items()}
+    views = {i: np.zeros(len(own), np.int32) for i, own in points.items()}
+    for keyframe in scene.keyframes:
+        masks, ids = widened_masks(keyframe), keyframe.instance_ids.numpy()
+        for instance_id in np.unique(ids[ids >= 0]).tolist():
+            if instance_id in points and len(points[instance_id]):
+                pixels = scene.project(points[instance_id], keyframe, scene.visible_m).numpy()
+                seen = pixels >= 0
+                views[instance_id] += seen
+                hits[instance_id] += seen & masks[ids == instance_id].any(0)[pixels]
+    return hits, views
 
 
 def clusters(voxels: Int64[Tensor, "p 3"], cell: int) -> Int64[Tensor, "p"]:

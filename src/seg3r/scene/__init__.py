@@ -4,6 +4,7 @@ It stores and answers. It does not match, refine, label, draw or decide: those a
 tables and linked lists are pointer chasing, which a GPU does not speed up; what reaches it per frame is small.
 """
 
-from seg3r.scene.map import SceneMap, Visible
+from seg3r.scene.map import SceneMap
+from seg3r.scene.visible import Visible
 
 __all__ = ["SceneMap", "Visible"]

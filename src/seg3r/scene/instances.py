@@ -39,6 +39,8 @@ class Instances:
         self.next_id = 0
         self.name_votes: dict[int, dict[str, float]] = {}
         self.sightings: dict[int, tuple[Sighting, ...]] = {}
+        self.merged_into: dict[int, int] = {}
+        """Of those that ended so."""
         self._row_of: dict[int, int] = {}
         self._free_rows: list[int] = []
 
@@ -58,6 +60,7 @@ class Instances:
         twin = Instances(0, 0)
         twin.columns, twin.rows, twin.next_id = self.columns.copy(), self.rows, self.next_id
         twin.name_votes = {i: dict(votes) for i, votes in self.name_votes.items()}
+        twin.merged_into = dict(self.merged_into)
         twin.sightings = dict(self.sightings)
         twin._row_of, twin._free_rows = dict(self._row_of), list(self._free_rows)
         return twin
@@ -119,8 +122,9 @@ class Instances:
             if np.any(feature):
                 c["feature"][row] = unit(c["feature"][row] * c["weight"][row] + feature * weight)
                 self._keep_diverse(row, feature)
-        if segments.identity is not None:
-            c["identity"][row] = unit(c["identity"][row] * c["weight"][row] + segments.identity[s].numpy() * weight)
+        if segments.identity is not None and bool(segments.identity[s].any()):
+            # The latest: what a network remembers of a thing changes on the way (MoonSeg3R specification, D20).
+            c["identity"][row] = unit(segments.identity[s].numpy())
         c["weight"][row] += weight
         c["score_sum"][row] += score
         c["observations"][row] = count + 1
@@ -156,8 +160,9 @@ class Instances:
     def merge(self, into: int, other: int) -> None:
         """Counts add, means are weighted, the looks compete; `other` ends."""
         a, b, c = self.row(into), self.row(other), self.columns
-        for name in ("feature", "identity"):
-            c[name][a] = unit(c[name][a] * c["weight"][a] + c[name][b] * c["weight"][b])
+        c["feature"][a] = unit(c["feature"][a] * c["weight"][a] + c["feature"][b] * c["weight"][b])
+        if c["last_frame"][b] > c["last_frame"][a]:
+            c["identity"][a] = c["identity"][b]
         for look in c["gallery"][b][: int(c["in_gallery"][b])]:
             self._keep_diverse(a, look)
         for name in ("weight", "score_sum", "observations"):
@@ -174,6 +179,7 @@ class Instances:
                 kept, sighting.score, sighting.direction, lambda sighting=sighting: sighting  # type: ignore[misc]
             )
         self.sightings[into] = kept
+        self.merged_into[other] = into
         self.free(other)
 
 

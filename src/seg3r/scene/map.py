@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,47 +14,17 @@ from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.kernels import grid as kernels
-from seg3r.scene import io
+from seg3r.scene import io, storage
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
 from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid, inverse
 from seg3r.scene.sightings import better_sightings, cut_sighting
+from seg3r.scene.storage import POINT_COLUMNS
+from seg3r.scene.visible import Overlap, Visible, lattice_cells, segments_by_cell
 from seg3r.types import Keyframe, Matches, Segments, Sighting, View
 
 I32 = npt.NDArray[np.int32]
-POINT_COLUMNS = ("position", "color", "origin", "seen", "weight")
-
-
-@dataclass(frozen=True, eq=False)
-class Visible:
-    """The map's points that a view confirms."""
-
-    points: I32
-    """[v] rows."""
-    pixels: I32
-    """[v] row * W + column in the view."""
-
-
-@dataclass(frozen=True, eq=False)
-class Overlap:
-    """How segments of one view and instances of the map share the points that the view sees."""
-
-    ids: Int64[Tensor, "c"]
-    """Instances with any visible point, ascending."""
-    shared: Int32[Tensor, "m c"]
-    """Visible points of the instance that the segment covers."""
-    segment_sizes: Int32[Tensor, "m"]
-    """Visible points the segment covers, plus its voxels that are new to the map."""
-    instance_sizes: Int32[Tensor, "c"]
-    """Visible points of the instance."""
-
-    def widened(self, ids: Int64[Tensor, "k"]) -> Overlap:
-        """Over all of `ids` (ascending, these among them): the others share nothing."""
-        column = torch.searchsorted(ids, self.ids)
-        shared = self.shared.new_zeros(len(self.shared), len(ids)).index_copy(1, column, self.shared)
-        sizes = self.instance_sizes.new_zeros(len(ids)).index_copy(0, column, self.instance_sizes)
-        return Overlap(ids, shared, self.segment_sizes, sizes)
 
 
 class SceneMap:
@@ -149,7 +117,7 @@ class SceneMap:
 
     @property
     def identity(self) -> Float32[Tensor, "k s"]:
-        """Mean identity tokens, unit length."""
+        """The latest identity tokens, unit length."""
         return self._column("identity")
 
     @property
@@ -182,6 +150,13 @@ class SceneMap:
         """Low and high corner in world of all that was added to each instance."""
         rows = self._instances.alive()
         return torch.from_numpy(np.concatenate((self._instances["low"][rows], self._instances["high"][rows]), axis=1))
+
+    def became(self, instance_id: int) -> int:
+        """The instance that this one was merged into, and that one into ...; itself if it was not. For ids that this
+        map gave since it was made or loaded."""
+        while instance_id in self._instances.merged_into:
+            instance_id = self._instances.merged_into[instance_id]
+        return instance_id
 
     @property
     def keyframes(self) -> tuple[Keyframe, ...]:
@@ -242,7 +217,7 @@ class SceneMap:
         rows = rows[np.argsort(self._instances["id"][rows], kind="stable")]
         column_of_row = np.full(max(self._instances.rows, 1), -1, np.int32)
         column_of_row[rows] = np.arange(len(rows), dtype=np.int32)
-        cells, cell_start, cell_segments = _segments_by_cell(seen.pixels, segments, view.camera.size)
+        cells, cell_start, cell_segments = segments_by_cell(seen.pixels, segments, view.camera.size)
         shared, segment_size, instance_size = self._owners.overlap(
             seen.points, cells, cell_start, cell_segments, len(segments), column_of_row, len(rows),
             self._grid.first_edge["edge"],
@@ -522,27 +497,10 @@ class SceneMap:
 
     def save(self, path: Path) -> None:
         """Write everything into one safetensors file (its header holds the JSON part): whole or not at all."""
-        grid, used = self._grid.table, len(self._grid)
-        row, point, hits, views = self._owners.table()
-        alive = self._instances.alive()
-        compact = np.full(max(self._instances.rows, 1), -1, np.int32)
-        compact[alive] = np.arange(len(alive), dtype=np.int32)
-        instance = compact[row]
-        order = np.lexsort((point, instance))
-        arrays: dict[str, npt.NDArray[Any]] = {
-            **{f"point.{n}": grid[n][:used] for n in POINT_COLUMNS},
-            "edge.instance": instance[order], "edge.point": point[order], "edge.hits": hits[order],
-            "edge.views": views[order],
-            **{f"instance.{n}": self._instances[n][alive] for n in self._instances.columns},
-            "T_map_world": self._grid.T_map_world,
+        arrays, header = storage.pack(self._grid, self._owners, self._instances, self._keyframes)
+        header |= {
+            "voxel_m": self.voxel_m, "visible_m": self.visible_m, "frames": self.frames, "last_frame": self.last_frame,
         }
-        header = {
-            "voxel_m": self.voxel_m, "visible_m": self.visible_m, "frames": self.frames,
-            "last_frame": self.last_frame, "next_id": self.next_id,
-            "name_votes": self.name_votes,
-        }
-        io.write_sightings(self.sightings, arrays, header)
-        self._keyframes.write(arrays, header)
         io.write(path, arrays, header)
 
     @classmethod
@@ -554,49 +512,11 @@ class SceneMap:
         """
         arrays, header = io.read(path)
         try:
-            return cls._restore(arrays, header)
+            scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
+            scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
+            scene._grid, scene._owners, scene._instances, scene._keyframes = storage.unpack(
+                arrays, header, scene.voxel_m
+            )
         except (KeyError, IndexError, ValueError) as error:
             raise InputError(f"{path}: damaged map ({type(error).__name__}: {error}); write it again") from error
-
-    @classmethod
-    def _restore(cls, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> SceneMap:
-        for group in ("point.", "edge.", "instance."):
-            if len({len(values) for name, values in arrays.items() if name.startswith(group)}) > 1:
-                raise ValueError(f"{group}* of different lengths")
-        scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
-        scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
-        scene._grid.T_map_world = arrays["T_map_world"]
-        scene._grid.load({n: arrays[f"point.{n}"] for n in POINT_COLUMNS})
-        scene._instances = Instances(arrays["instance.feature"].shape[1], arrays["instance.identity"].shape[1])
-        scene._instances.load({n: arrays[f"instance.{n}"] for n in scene._instances.columns})
-        scene._instances.next_id = int(header["next_id"])
-        scene._instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
-        scene._instances.sightings = io.read_sightings(arrays, header)
-        scene._owners.reserve_rows(scene._instances.rows)
-        for name, bound in (("edge.instance", scene._instances.rows), ("edge.point", len(scene._grid))):
-            if len(arrays[name]) and not 0 <= arrays[name].min() <= arrays[name].max() < bound:
-                raise ValueError(f"{name} out of range")
-        scene._owners.load(
-            arrays["edge.instance"], arrays["edge.point"], arrays["edge.hits"], arrays["edge.views"],
-            scene._grid.first_edge["edge"],
-        )
-        scene._keyframes = Keyframes.read(arrays, header)
         return scene
-
-
-def lattice_cells(segments: Segments, size: tuple[int, int]) -> tuple[int, npt.NDArray[np.int64]]:
-    """How many cells the image has at the segments' stride, and the cell of each of their pixels."""
-    columns = -(-size[1] // segments.stride)
-    own = segments.pixels.numpy() // segments.stride
-    return -(-size[0] // segments.stride) * columns, own[:, 0] * columns + own[:, 1]
-
-
-def _segments_by_cell(pixels: I32, segments: Segments, size: tuple[int, int]) -> tuple[I32, I32, I32]:
-    """Cell of each pixel (flat), and the segments in each cell as a compressed row list."""
-    stride, W = segments.stride, size[1]
-    cells, own = lattice_cells(segments, size)
-    cell_of_pixel = (pixels // W // stride) * -(-W // stride) + pixels % W // stride
-    order = np.argsort(own, kind="stable")
-    start = np.zeros(cells + 1, np.int32)
-    np.cumsum(np.bincount(own, minlength=cells), out=start[1:])
-    return cell_of_pixel.astype(np.int32), start, segments.segment_ids.numpy()[order].astype(np.int32)

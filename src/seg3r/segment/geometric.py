@@ -7,7 +7,8 @@ from dataclasses import astuple, dataclass
 import numpy as np
 import torch
 
-from seg3r.kernels import geometric as kernels
+from seg3r.kernels.geometric import joining, patches, pixels, regions, surface
+from seg3r.kernels.geometric.arrays import F32, F64, I32, Pinhole
 from seg3r.types import Masks, View
 
 STRIP_INSIDE, CLIFF = 0.15, 4.0
@@ -75,19 +76,19 @@ class Affinity:
 class Patches:
     """A view cut into patches, and what `Affinity` weighs of them. Joining regions edits the last four."""
 
-    depth_m: kernels.F32
+    depth_m: F32
     """[H W], 0 where distrusted."""
     step: int
     """Image pixels to one reduced pixel."""
-    disparity: kernels.F32
+    disparity: F32
     """[h w] smoothed, 1 / m."""
-    sigma: kernels.F32
-    labels: kernels.I32
+    sigma: F32
+    labels: I32
     """[h w] patch of each reduced pixel, -1 = none."""
-    sums: kernels.F64
-    boxes: kernels.F32
-    border: kernels.F32
-    bounds: kernels.I32
+    sums: F64
+    boxes: F32
+    border: F32
+    bounds: I32
 
 
 @dataclass(frozen=True)
@@ -153,18 +154,18 @@ class GeometricSegmenter:
         device = view.depth.device
         p = self.patches(view)
         weights = np.array(astuple(self.affinity))
-        region = kernels.merge_regions(p.sums, p.boxes, p.border, p.bounds, weights)
-        apart = kernels.apartness(p.sums, p.boxes, p.border, p.bounds, weights)
+        region = joining.merge_regions(p.sums, p.boxes, p.border, p.bounds, weights)
+        apart = joining.apartness(p.sums, p.boxes, p.border, p.bounds, weights)
 
         count = region.size
-        full = kernels.expand(p.labels, p.disparity, p.sigma, p.depth_m, p.step, SAME_SURFACE, SAME_DEPTH)
-        pixels = np.bincount(region[full[full >= 0]], minlength=count)
-        kept = np.flatnonzero(pixels >= self.min_pixels)
+        full = pixels.expand(p.labels, p.disparity, p.sigma, p.depth_m, p.step, SAME_SURFACE, SAME_DEPTH)
+        sizes = np.bincount(region[full[full >= 0]], minlength=count)
+        kept = np.flatnonzero(sizes >= self.min_pixels)
         slots = np.full(count, -1, np.int32)
         slots[kept] = np.arange(kept.size)
-        area, rim = p.sums[kept, kernels.AREA], p.sums[kept, kernels.RIM]
+        area, rim = p.sums[kept, regions.AREA], p.sums[kept, regions.RIM]
         scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
-        masks = kernels.masks_of(full, slots[region], kept.size)
+        masks = pixels.masks_of(full, slots[region], kept.size)
         return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
 
     def patches(self, view: View) -> Patches:
@@ -176,36 +177,35 @@ class GeometricSegmenter:
         (fx, _, cx), (_, fy, cy) = view.camera.K[:2].tolist()
         pinhole = (fx / step, fy / step, (cx + 0.5) / step - 0.5, (cy + 0.5) / step - 0.5)
 
-        disparity, color = kernels.shrink(depth_m, rgb, step)
-        sigma = kernels.disparity_noise(disparity, self.noise_floor_m, self.noise_growth)
+        disparity, color = surface.shrink(depth_m, rgb, step)
+        sigma = surface.disparity_noise(disparity, self.noise_floor_m, self.noise_growth)
         for reach in SMOOTHING:
-            disparity = kernels.smooth_disparity(disparity, sigma, 2, reach)
-        color = kernels.smooth_color(color, 2, self.grain)
-        planes = kernels.fit_planes(disparity, sigma, pinhole, self.window, SAME_SURFACE)
+            disparity = surface.smooth_disparity(disparity, sigma, 2, reach)
+        color = surface.smooth_color(color, 2, self.grain)
+        planes = surface.fit_planes(disparity, sigma, pinhole, self.window, SAME_SURFACE)
         labels, count = self._cut(disparity, sigma, planes, color, pinhole)
 
-        sums, boxes = kernels.region_sums(labels, count, disparity, sigma, color, pinhole)
-        border = kernels.border_sums(
+        sums, boxes = regions.region_sums(labels, count, disparity, sigma, color, pinhole)
+        border = regions.border_sums(
             labels, sums, disparity, sigma, planes, color, pinhole, self.bridge, self.jump, self.min_jump_m
         )
-        bounds = kernels.bounding_planes(
+        bounds = regions.bounding_planes(
             sums, disparity, sigma, pinhole,
             self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
         return Patches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
 
     def _cut(
-        self, disparity: kernels.F32, sigma: kernels.F32, planes: kernels.F32, color: kernels.F32,
-        pinhole: kernels.Pinhole,
-    ) -> tuple[kernels.I32, int]:
+        self, disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole
+    ) -> tuple[I32, int]:
         """Patch of each reduced pixel, -1 where there is none, and how many there are."""
-        right, down = kernels.edge_weights(
+        right, down = patches.edge_weights(
             disparity, sigma, planes, color, pinhole, self.jump, self.angle, self.contrast
         )
-        labels, count = kernels.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)
-        labels, count = kernels.dissolve_strips(labels, count, right, down, STRIP_INSIDE, CLIFF)
-        sums, _ = kernels.region_sums(labels, count, disparity, sigma, color, pinhole)
-        labels = kernels.settle(
+        labels, count = patches.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)
+        labels, count = patches.dissolve_strips(labels, count, right, down, STRIP_INSIDE, CLIFF)
+        sums, _ = regions.region_sums(labels, count, disparity, sigma, color, pinhole)
+        labels = regions.settle(
             labels, sums, disparity, sigma, color, pinhole, self.jump, self.contrast, self.window
         )
         return labels, count

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt16
+from jaxtyping import Float32, UInt16
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -90,6 +90,10 @@ class RoomsSource:
         if self.depth == "noisy":
             depth = frame_noise(depth, rendered.cosine, float(camera.K[0, 0]), self.seed, index)
         return Frame(index, index / FPS, rendered.rgb, depth, camera)
+
+    def surface(self, frame_index: int) -> Float32[Tensor, "H W"]:
+        """True depth of a frame, without the noise of a sensor."""
+        return self._rendered(frame_index).depth
 
     def truth(self, frame_index: int) -> tuple[UInt16[Tensor, "H W"], dict[int, str]]:
         """Instance id of every pixel (0 = structure), and the class name of every id of the room."""

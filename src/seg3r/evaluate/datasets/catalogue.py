@@ -41,7 +41,8 @@ DATASETS = {
             scannet.scannet_scenes, scannet.scannet_recording, scannet.scannet20_truth,
         ),
         Dataset(
-            "replica", REPLICA, 10, "ground_truth/SCENE.txt with SCENE_mesh.ply, or SCENE/habitat/mesh_semantic.ply",
+            "replica", REPLICA, 10,
+            "frames in SCENE/results, ground_truth/SCENE.txt with SCENE_mesh.ply or SCENE/habitat/mesh_semantic.ply",
             replica.replica_scenes, replica.replica_recording, replica.replica_truth,
         ),
         Dataset(

@@ -98,7 +98,7 @@ def evaluate_dataset(
             measurement.
     """
     dataset = dataset_called(name)
-    chosen = _chosen(dataset, folder, scenes)
+    chosen = chosen_scenes(dataset, folder, scenes)
     stride = dataset.every if every is None else every
     told = {
         "dataset": name, "every": stride, "reach_voxels": reach, "labels": label is not None, **(settings or {}),
@@ -137,7 +137,12 @@ def evaluate_dataset(
     )
 
 
-def _chosen(dataset: Dataset, folder: Path, scenes: Sequence[str] | None) -> list[str]:
+def chosen_scenes(dataset: Dataset, folder: Path, scenes: Sequence[str] | None) -> list[str]:
+    """These scenes of a data set; None: all.
+
+    Raises:
+        InputError: none is there, or one of them is not.
+    """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give the one that holds {dataset.name}")
     found = dataset.scenes(folder)
@@ -147,7 +152,7 @@ def _chosen(dataset: Dataset, folder: Path, scenes: Sequence[str] | None) -> lis
         return found
     if missing := [scene for scene in scenes if scene not in found]:
         raise InputError(
-            f"{folder}: no truth of scene {missing[0]} ({len(missing)} of {len(scenes)} are missing); "
+            f"{folder}: no scene {missing[0]} with truth ({len(missing)} of {len(scenes)} are missing); "
             f"looked for {dataset.looked_for}"
         )
     return list(dict.fromkeys(scenes))

@@ -14,6 +14,9 @@ from seg3r.errors import InputError
 from seg3r.evaluate.datasets.read import instance_id, read_json, read_ply, read_preprocessed, vertices_of
 from seg3r.evaluate.run import Truth
 
+SHIPPED = ("habitat", "textures")
+"""Folders of a scene as Replica ships it."""
+
 
 def read_replica(habitat: Path) -> Truth:
     """The released files of one scene. A vertex takes the object that most of its faces name, the lower id on a tie.
@@ -60,8 +63,13 @@ def objects_of_vertices(
 
 
 def replica_scenes(folder: Path) -> list[str]:
-    """Scenes with truth in one of the two layouts."""
-    return sorted(scene.name for scene in folder.iterdir() if scene.is_dir() and _files(folder, scene.name) is not None)
+    """Scenes with frames, and truth in one of the two layouts."""
+    return sorted(p.name for p in folder.iterdir() if p.is_dir() and _may_hold_frames(p) and _files(folder, p.name))
+
+
+def _may_hold_frames(scene: Path) -> bool:
+    """Replica ships meshes, not frames: a folder with nothing but its own folders in it is no recording."""
+    return any(p.is_dir() and p.name not in SHIPPED for p in scene.iterdir())
 
 
 def replica_recording(folder: Path, scene: str) -> Path:

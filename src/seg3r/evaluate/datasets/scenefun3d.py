@@ -1,7 +1,7 @@
 """SceneFun3D: `VISIT_laser_scan.ply` and lists of its points that make a functional element.
 
 As in its toolkit, an annotation's label is one of nine affordances or `exclude` (bad geometry: those points are cut);
-where annotations overlap the later one holds the point, and an excluded point stays excluded.
+where annotations overlap the later one holds the point, and an excluded point stays excluded (in task 1).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Float32, Int64
 
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import EXCLUDED_ID, SCENEFUN3D
@@ -63,13 +63,16 @@ def read_scenefun3d(visit: Path, crop: bool = False) -> Truth:
     return Truth(vertices[kept], ids[kept])
 
 
-def read_queries(visit: Path, crop: bool = False) -> list[Query]:
-    """Task 2 of one visit: every description with the elements it means."""
+def read_queries(visit: Path, crop: bool = False) -> tuple[Float32[np.ndarray, "v 3"], list[Query]]:
+    """Task 2 of one visit: the points of the scan, and every description with the elements it means.
+
+    As in the toolkit, the elements that a description means are written over the excluded points, not under them.
+    """
     path = visit / f"{visit.name}_descriptions.json"
-    count = len(read_vertices(visit / f"{visit.name}_laser_scan.ply"))
-    annotations = _annotations(visit / f"{visit.name}_annotations.json", count)
+    vertices = read_vertices(visit / f"{visit.name}_laser_scan.ply")
+    annotations = _annotations(visit / f"{visit.name}_annotations.json", len(vertices))
     by_name = {one.name: one for one in annotations}
-    kept = _crop(visit, count) if crop else slice(None)
+    kept = _crop(visit, len(vertices)) if crop else slice(None)
     queries = []
     for entry in read_json(path, "descriptions"):
         try:
@@ -77,12 +80,12 @@ def read_queries(visit: Path, crop: bool = False) -> list[Query]:
             meant = [by_name[a] for a in wanted]
         except (KeyError, TypeError) as error:
             raise InputError(f"{path}: a description without {error} (in it, or among the annotations)") from error
-        ids = np.zeros(count, np.int64)
+        ids = np.zeros(len(vertices), np.int64)
+        _exclude(ids, annotations)
         for instance, one in enumerate(meant, 1):
             ids[one.points] = instance_id(1, instance, path)
-        _exclude(ids, annotations)
         queries.append(Query(name, text, ids[kept]))
-    return queries
+    return vertices[kept], queries
 
 
 def scenefun3d_scenes(folder: Path) -> list[str]:

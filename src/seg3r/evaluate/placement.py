@@ -1,0 +1,129 @@
+"""Two ways to bring a map of one camera to the truth; their numbers never stand in one table.
+
+(A) unprojected: what each view said of its pixels, at the true depth and pose of those pixels: the masks and their
+association are measured, the geometry is not. (B) aligned: the map as it is, after the one similarity that brings its
+cameras to the true ones. (MoonSeg3R specification, D1 and 6.3.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Float64, Int64
+from torch import Tensor
+
+from seg3r.errors import InputError
+from seg3r.evaluate.geometry import Similarity, umeyama
+from seg3r.evaluate.instance_ap import ScenePrediction
+from seg3r.evaluate.run import predict
+from seg3r.geometry import invert, nearest_pixels, project, transform
+from seg3r.scene import SceneMap
+from seg3r.score import scores
+from seg3r.types import Camera, Matches, Segments, View
+
+REACH_M = 0.15
+"""Of an aligned map: a vertex belongs to what owns the nearest point within so much (OnlineAnySeg)."""
+VISIBLE_M = 0.05
+"""A vertex is seen where the true depth lies within so much of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Said:
+    """What one view said of its pixels."""
+
+    frame_index: int
+    camera: Camera
+    """As it was inferred."""
+    pixels: Int64[Tensor, "n 2"]
+    """Rows and columns of the view."""
+    ids: Int64[Tensor, "n"]
+    """Whose they are; ids of that moment."""
+    stride: int
+
+
+@dataclass
+class Ledger:
+    """Stands in a mapper's `add` and writes down what goes in."""
+
+    said: list[Said] = field(default_factory=list)
+
+    def add(self, scene: SceneMap, view: View, segments: Segments, matches: Matches) -> Int64[Tensor, "m"]:
+        """`SceneMap.add`, noted."""
+        ids = scene.add(view, segments, matches)
+        self.said.append(Said(
+            view.frame.index, view.camera, segments.pixels.long(), ids[segments.segment_ids.long()], segments.stride
+        ))
+        return ids
+
+
+def unprojected(
+    scene: SceneMap,
+    said: Sequence[Said],
+    seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera]],
+    vertices: Float32[np.ndarray, "v 3"],
+) -> ScenePrediction:
+    """Placement (A): every vertex goes to the instance that most views gave it, if they outnumber those that gave it
+    to nobody.
+
+    Args:
+        scene: the finished map: who became whom, who was dropped, how sure each is.
+        seen: frame index -> true depth and true camera.
+    """
+    row_of = {int(i): row for row, i in enumerate(scene.ids.tolist())}
+    votes = np.zeros((len(vertices), len(row_of) + 1), np.int32)  # the last column: nobody
+    points = torch.from_numpy(np.ascontiguousarray(vertices)).double()
+    for each in said:
+        depth, camera = seen(each.frame_index)
+        local = transform(invert(camera.T_world_cam), points)
+        at, z = project(local, camera.K)
+        pixels, inside = nearest_pixels(at, z, camera.size)
+        measured = torch.zeros_like(z)
+        measured[inside] = depth.double()[pixels[inside, 0], pixels[inside, 1]]
+        shown = (inside & ((measured - z).abs() < VISIBLE_M)).nonzero().flatten()
+        labels = _labels(each, row_of, scene)
+        y, x = (each.camera.size[a] / camera.size[a] / each.stride for a in range(2))
+        row = ((pixels[shown, 0] + 0.5) * y).long().clamp_max(labels.shape[0] - 1)
+        column = ((pixels[shown, 1] + 0.5) * x).long().clamp_max(labels.shape[1] - 1)
+        np.add.at(votes, (shown.numpy(), labels[row, column].numpy()), 1)
+    winner = votes.argmax(1) if len(votes) else np.zeros(0, np.int64)
+    winner[votes.max(1, initial=0) == 0] = len(row_of)
+    lists = [np.flatnonzero(winner == row).astype(np.int64) for row in range(len(row_of))]
+    confidence = scores(scene).numpy().astype(np.float64)
+    return ScenePrediction.from_lists(lists, len(vertices), np.ones(len(row_of), np.int64), confidence)
+
+
+def _labels(said: Said, row_of: dict[int, int], scene: SceneMap) -> Int64[Tensor, "h w"]:
+    """Row of the instance at each cell of the lattice that pixels lie on; the number of rows where there is none."""
+    h, w = (-(-n // said.stride) for n in said.camera.size)
+    ids = torch.unique(said.ids)
+    final = {int(i): row_of.get(scene.became(int(i)), len(row_of)) for i in ids}
+    labels = torch.full((h, w), len(row_of), dtype=torch.int64)
+    rows = torch.tensor([final[int(i)] for i in said.ids], dtype=torch.int64)
+    cells = torch.div(said.pixels, said.stride, rounding_mode="floor")
+    labels[cells[:, 0], cells[:, 1]] = rows
+    return labels
+
+
+def aligned(
+    scene: SceneMap, said: Sequence[Said], true: Callable[[int], Camera], vertices: Float32[np.ndarray, "v 3"]
+) -> tuple[ScenePrediction, Similarity]:
+    """Placement (B). Second: the similarity from the map's world to the true one.
+
+    Raises:
+        InputError: fewer than three views.
+    """
+    if len(said) < 3:
+        raise InputError(f"{len(said)} views: at least three place a map")
+    own = centres([each.camera for each in said])
+    similarity = umeyama(own, centres([true(each.frame_index) for each in said]))
+    back = ((vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale).astype(np.float32)
+    return predict(scene, np.ascontiguousarray(back), REACH_M / similarity.scale), similarity
+
+
+def centres(cameras: Sequence[Camera]) -> Float64[np.ndarray, "n 3"]:
+    """Where cameras stand, in world."""
+    where: Float[np.ndarray, "n 3"] = np.array([c.T_world_cam[:3, 3].numpy() for c in cameras], np.float64)
+    return where.reshape(-1, 3)

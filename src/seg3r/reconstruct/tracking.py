@@ -1,0 +1,399 @@
+"""Where a single camera was: features, a map of points, the pose that explains what is seen of it (frame by frame).
+
+After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: SIFT, PnP in a RANSAC, points found again by projection,
+bundle adjustment of the last keyframes. Up to scale: the first points have a median depth of `median_m`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from seg3r.reconstruct.bundle import bundle_adjust, refine_pose
+
+F32, F64, I64 = npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+
+FEATURES = 1500
+ALIKE = 0.8
+"""Product of two descriptors (of unit length) below which they are no match ..."""
+RATIO = 0.9
+"""... and the best must be nearer than this times the second best."""
+LEAST_PARALLAX = 2.5
+"""Degrees between the rays to a new point: with less a turn on the spot breaks the scale."""
+START_POINTS = 80
+LEAST_INLIERS = 20
+"""A pose on fewer points is none."""
+HEALTHY = 40
+"""No keyframe is made, and no point added, by a frame that sees fewer known ones: the scale would hang on them."""
+JUMP = 8.0
+"""A step so many times the median of the last ones, and of a share of the scene's depth, is a break."""
+WINDOW = 7
+"""Keyframes whose poses a bundle adjustment moves."""
+GAP = 10
+"""Frames between two keyframes at most."""
+
+
+class Features(NamedTuple):
+    """Of one frame."""
+
+    pixels: F64
+    """[n 2] from the principal point."""
+    descriptors: F32
+    """[n 128], unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something a user should know of."""
+
+    frame_index: int
+    kind: str
+    """started, dropped, lost, found, refused, focal."""
+    text: str
+
+
+@dataclass(eq=False)
+class _Keyframe:
+    pose: F64
+    features: Features
+    point: I64
+    """Of each feature, -1 = none."""
+
+
+@dataclass(eq=False)
+class Tracker:
+    """Frames in their order -> poses (world to camera), as far as they can be told."""
+
+    focal: float
+    """Pixels; a guess where `find_focal`."""
+    find_focal: bool
+    median_m: float = 2.0
+    seed: int = 0
+    events: list[Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._keyframes: list[_Keyframe] = []
+        self._points: F64 = np.zeros((0, 3))
+        self._looks: F32 = np.zeros((0, 128), np.float32)
+        self._waiting: list[tuple[int, Features]] = []
+        self._pose: F64 = np.eye(4)
+        self._step: F64 = np.eye(4)
+        self._steps: list[float] = []
+        self._since = 0
+        self._lost = False
+        self._sift = cv2.SIFT.create(FEATURES)
+
+    @property
+    def started(self) -> bool:
+        """Whether there is a map."""
+        return bool(self._keyframes)
+
+    def features(self, gray: U8) -> Features:
+        """Of an image whose principal point is its middle."""
+        keypoints, found = self._sift.detectAndCompute(gray, None)
+        if not keypoints:
+            return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        at = np.array([k.pt for k in keypoints], np.float64) - ((gray.shape[1] - 1) / 2, (gray.shape[0] - 1) / 2)
+        root = np.sqrt(found / np.maximum(found.sum(1, keepdims=True), 1e-6)).astype(np.float32)
+        return Features(at, root)
+
+    def __call__(self, frame_index: int, seen: Features) -> dict[int, tuple[F64, F64]]:
+        """The frames whose poses became known: index -> pose, and depths of the points it sees."""
+        if not self.started:
+            self._waiting.append((frame_index, seen))
+            return self._start()
+        tracked = self._track(frame_index, seen)
+        return {} if tracked is None else {frame_index: tracked}
+
+    def forget(self, oldest: int) -> list[int]:
+        """Give up waiting frames before `oldest`; which they were."""
+        gone = [i for i, _ in self._waiting if i < oldest]
+        self._waiting = [(i, f) for i, f in self._waiting if i >= oldest]
+        return gone
+
+    # ---- the start -----------------------------------------------------------------------------------------------
+
+    def _start(self) -> dict[int, tuple[F64, F64]]:
+        """Two views with parallax; the first of those that wait with the last."""
+        (_, first), (_, last) = self._waiting[0], self._waiting[-1]
+        for n, (_, first) in enumerate(self._waiting[:-1:3]):
+            pairs = mutual_matches(first.descriptors, last.descriptors)
+            if len(pairs) < START_POINTS:
+                continue
+            a, b = first.pixels[pairs[:, 0]], last.pixels[pairs[:, 1]]
+            if np.median(np.linalg.norm(a - b, axis=1)) < 0.02 * self.focal:
+                return {}
+            found = self._two_views(a, b)
+            if found is None:
+                continue
+            pose, points, good = found
+            self._waiting = self._waiting[3 * n :]
+            scale = self.median_m / float(np.median(points[:, 2]))
+            pose[:3, 3] *= scale
+            ids = np.arange(len(points))
+            for T, features, side in ((np.eye(4), first, 0), (pose, last, 1)):
+                point = np.full(len(features.pixels), -1, np.int64)
+                point[pairs[good, side]] = ids
+                self._keyframes.append(_Keyframe(T, features, point))
+            self._points, self._looks = points * scale, first.descriptors[pairs[good, 0]]
+            self._adjust(both=True)
+            self.events.append(Event(self._waiting[-1][0], "started", f"{len(points)} points from two views"))
+            self._pose, poses = np.eye(4), {}
+            for index, features in self._waiting:
+                tracked = self._track(index, features, grow=False)
+                if tracked is not None:
+                    poses[index] = tracked
+            self._waiting = []
+            return poses
+        return {}
+
+    def _two_views(self, a: F64, b: F64) -> tuple[F64, F64, npt.NDArray[np.bool_]] | None:
+        """Second pose, points, and which pairs they are; None without parallax."""
+        K = np.diag((self.focal, self.focal, 1.0))
+        cv2.setRNGSeed(self.seed)
+        essential, inliers = cv2.findEssentialMat(a, b, K, method=cv2.USAC_MAGSAC, prob=0.9999, threshold=1.0)
+        if essential is None or essential.shape != (3, 3):
+            return None
+        count, R, t, mask = cv2.recoverPose(essential, a, b, K, mask=inliers.copy())
+        if count < START_POINTS:
+            return None
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = R, t.ravel()
+        good = mask.ravel() > 0
+        points, usable = triangulated(np.eye(4), pose, a[good], b[good], self.focal, 1.5)
+        if usable.sum() < START_POINTS or usable.mean() < 0.5:
+            return None
+        good[good] = usable
+        return pose, points[usable], good
+
+    # ---- frame by frame ------------------------------------------------------------------------------------------
+
+    def _track(self, index: int, seen: Features, grow: bool = True) -> tuple[F64, F64] | None:
+        guess = self._step @ self._pose
+        found = None
+        if not self._lost:
+            for radius in (16.0, 48.0):
+                found = self._located(guess, seen, radius)
+                if found is not None:
+                    break
+        found = found or self._relocated(seen)
+        if found is None:
+            if not self._lost:
+                self.events.append(Event(index, "lost", "too little of the map is in view"))
+            self._lost = True
+            return None
+        pose, feature, point = found
+        depth = (self._points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
+        moved = float(np.linalg.norm(centre(pose) - centre(self._pose)))
+        usual = max(float(np.median(self._steps[-30:])) if self._steps else 0.0, 0.02 * float(np.median(depth)))
+        if self._lost:
+            self.events.append(Event(index, "found", "in the same map again"))
+        elif self._steps and moved > JUMP * usual:
+            self.events.append(Event(index, "refused", f"a step {moved / usual:.0f} times the usual one"))
+            self._lost = True
+            return None
+        else:
+            self._steps.append(moved)
+        self._step = pose @ np.linalg.inv(self._pose) if not self._lost else np.eye(4)
+        self._lost, self._pose = False, pose
+        self._since += 1
+        if grow and len(point) >= HEALTHY and self._wanted(len(point)):
+            self._grow(pose, seen, feature, point)
+            pose = self._pose
+        return pose.copy(), depth
+
+    def _located(self, guess: F64, seen: Features, radius: float) -> tuple[F64, I64, I64] | None:
+        """Pose, features and points that agree; from points found near where the guess projects them."""
+        feature, point = self._near(guess, seen, radius)
+        if len(point) < LEAST_INLIERS:
+            return None
+        pose = self._pnp(seen.pixels[feature], self._points[point], guess)
+        if pose is None:
+            return None
+        feature, point = self._near(pose, seen, 5.0)
+        if len(point) < LEAST_INLIERS:
+            return None
+        pose, error = refine_pose(pose, self._points[point], seen.pixels[feature], self.focal)
+        good = error < 3.0
+        if good.sum() < LEAST_INLIERS:
+            return None
+        return pose, feature[good], point[good]
+
+    def _near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
+        """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
+        local = self._points @ pose[:3, :3].T + pose[:3, 3]
+        at = self.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
+        if not len(seen.pixels):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        limit = np.abs(seen.pixels).max(0) + radius
+        visible = np.flatnonzero((local[:, 2] > 0.05) & (np.abs(at) <= limit).all(1))
+        if not len(visible):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        pairs = cKDTree(at[visible]).sparse_distance_matrix(
+            cKDTree(seen.pixels), radius, output_type="coo_matrix"
+        )
+        p, f = visible[pairs.row], pairs.col.astype(np.int64)
+        alike = np.einsum("nd,nd->n", self._looks[p], seen.descriptors[f])
+        kept = alike > ALIKE
+        p, f, alike = p[kept], f[kept], alike[kept]
+        order = np.lexsort((f, p, -alike))
+        p, f = p[order], f[order]
+        best = np.zeros(len(p), np.bool_)
+        _, one = np.unique(p, return_index=True)
+        best[one] = True
+        p, f = p[best], f[best]
+        _, one = np.unique(f, return_index=True)
+        one.sort()
+        return f[one], p[one]
+
+    def _pnp(self, pixels: F64, points: F64, guess: F64 | None) -> F64 | None:
+        cv2.setRNGSeed(self.seed)
+        K = np.diag((self.focal, self.focal, 1.0))
+        found, turned, moved, inliers = cv2.solvePnPRansac(
+            points, pixels, K, None, iterationsCount=300, reprojectionError=4.0, confidence=0.999,
+            flags=cv2.SOLVEPNP_EPNP,
+        )
+        if not found or inliers is None or len(inliers) < LEAST_INLIERS:
+            return None
+        pose = np.eye(4)
+        pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(turned)[0], moved.ravel()
+        rows = inliers.ravel()
+        pose, _ = refine_pose(pose, points[rows], pixels[rows], self.focal)
+        return pose
+
+    def _relocated(self, seen: Features) -> tuple[F64, I64, I64] | None:
+        """From looks alone, anywhere in the map."""
+        if not len(seen.pixels) or not len(self._points):
+            return None
+        pairs = mutual_matches(seen.descriptors, self._looks)
+        if len(pairs) < LEAST_INLIERS:
+            return None
+        pose = self._pnp(seen.pixels[pairs[:, 0]], self._points[pairs[:, 1]], None)
+        return None if pose is None else self._located(pose, seen, 12.0)
+
+    # ---- the map -------------------------------------------------------------------------------------------------
+
+    def _wanted(self, known: int) -> bool:
+        """Whether a keyframe is due."""
+        before = int((self._keyframes[-1].point >= 0).sum())
+        return self._since >= GAP or known < 0.7 * before or known < 120
+
+    def _grow(self, pose: F64, seen: Features, feature: I64, point: I64) -> None:
+        """A keyframe, and the points it makes with those before it."""
+        own = np.full(len(seen.pixels), -1, np.int64)
+        own[feature] = point
+        latest = _Keyframe(pose, seen, own)
+        for other in self._keyframes[-4:][::-1]:
+            self._triangulate(latest, other)
+        self._keyframes.append(latest)
+        self._since = 0
+        self._adjust(both=False)
+        self._pose = latest.pose
+
+    def _triangulate(self, a: _Keyframe, b: _Keyframe) -> None:
+        """New points from features that neither has a point for."""
+        rows, columns = np.flatnonzero(a.point < 0), np.flatnonzero(b.point < 0)
+        if len(rows) < 8 or len(columns) < 8:
+            return
+        pairs = mutual_matches(a.features.descriptors[rows], b.features.descriptors[columns])
+        if not len(pairs):
+            return
+        f, g = rows[pairs[:, 0]], columns[pairs[:, 1]]
+        points, usable = triangulated(
+            a.pose, b.pose, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
+        )
+        ids = len(self._points) + np.arange(int(usable.sum()))
+        self._points = np.concatenate((self._points, points[usable]))
+        self._looks = np.concatenate((self._looks, a.features.descriptors[f[usable]]))
+        a.point[f[usable]], b.point[g[usable]] = ids, ids
+
+    def _adjust(self, both: bool) -> None:
+        """The last keyframes and what they see; older ones that see it too hold still."""
+        count = len(self._keyframes)
+        every = both or (self.find_focal and count <= 2 * WINDOW)
+        recent = range(1, count) if every else range(max(2, count - WINDOW), count)
+        wanted = np.unique(np.concatenate([self._keyframes[k].point for k in recent]))
+        wanted = wanted[wanted >= 0]
+        local = np.full(len(self._points), -1, np.int64)
+        local[wanted] = np.arange(len(wanted))
+        camera, point, seen = [], [], []
+        for k, keyframe in enumerate(self._keyframes):
+            rows = np.flatnonzero(keyframe.point >= 0)
+            rows = rows[local[keyframe.point[rows]] >= 0]
+            if k not in recent and len(rows) < 15:
+                continue
+            camera.append(np.full(len(rows), k))
+            point.append(local[keyframe.point[rows]])
+            seen.append(keyframe.features.pixels[rows])
+        cameras, index = np.unique(np.concatenate(camera), return_inverse=True)
+        free = np.isin(cameras, list(recent))
+        if free.all():
+            free[0] = False
+        free_focal = self.find_focal and 5 <= count <= 2 * WINDOW
+        done = bundle_adjust(
+            np.stack([self._keyframes[c].pose for c in cameras]), free, self._points[wanted], index,
+            np.concatenate(point), np.concatenate(seen), self.focal, free_focal, 12 if free_focal or both else 4,
+        )
+        for c, pose in zip(cameras, done.poses, strict=True):
+            self._keyframes[c].pose = pose
+        self._points[wanted], self.focal = done.points, done.focal
+        self._drop_wrong(cameras, index, np.concatenate(point), wanted, done.errors)
+
+    def _drop_wrong(self, cameras: I64, camera: I64, point: I64, wanted: I64, errors: F64) -> None:
+        """Observations that do not agree leave their keyframes."""
+        for o in np.flatnonzero(errors > 4.0):
+            keyframe = self._keyframes[cameras[camera[o]]]
+            keyframe.point[keyframe.point == wanted[point[o]]] = -1
+
+
+def mutual_matches(a: F32, b: F32) -> I64:
+    """[n 2]: pairs that are each other's best, clearly so."""
+    if len(a) < 2 or len(b) < 2:
+        return np.zeros((0, 2), np.int64)
+    alike = a @ b.T
+    best, back = alike.argmax(1), alike.argmax(0)
+    rows = np.arange(len(a))
+    second = np.partition(alike, -2, axis=1)[:, -2]
+    top = alike[rows, best]
+    # Products of unit vectors to distances.
+    near, next_ = np.sqrt(np.maximum(2 - 2 * top, 0)), np.sqrt(np.maximum(2 - 2 * second, 1e-12))
+    kept = (back[best] == rows) & (near < RATIO * next_) & (top > ALIKE)
+    return np.stack((rows[kept], best[kept]), 1).astype(np.int64)
+
+
+def triangulated(
+    pose_a: F64, pose_b: F64, a: F64, b: F64, focal: float, least_parallax: float
+) -> tuple[F64, npt.NDArray[np.bool_]]:
+    """Points in world [n 3], and which are to be believed: in front of both, near both rays, seen from aside.
+
+    Args:
+        pose_a, pose_b: world to camera.
+        a, b: pixels from the principal point.
+        least_parallax: degrees.
+    """
+    P = np.diag((focal, focal, 1.0))
+    with np.errstate(all="ignore"):
+        h = cv2.triangulatePoints(P @ pose_a[:3], P @ pose_b[:3], a.T.copy(), b.T.copy())
+        points = (h[:3] / h[3]).T
+        usable = np.isfinite(points).all(1)
+        points = np.where(usable[:, None], points, 0.0)
+        for pose, pixels in ((pose_a, a), (pose_b, b)):
+            local = points @ pose[:3, :3].T + pose[:3, 3]
+            off = np.linalg.norm(focal * local[:, :2] / local[:, 2:] - pixels, axis=1)
+            usable &= (local[:, 2] > 0.05) & (off < 2.0)
+        one, two = points - centre(pose_a), points - centre(pose_b)
+        cosine = (one * two).sum(1) / np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1), 1e-12)
+    usable &= cosine < np.cos(np.radians(least_parallax))
+    return points, usable
+
+
+def centre(pose: F64) -> F64:
+    """Where a camera stands, from world to camera."""
+    where: F64 = -pose[:3, :3].T @ pose[:3, 3]
+    return where
