@@ -1,5 +1,6 @@
-"""What each part of OpenTrack3D brings, on procedural rooms: the ablations of the paper's tables 4 to 8, and the oracle
-ladder. Mean and spread over disjoint groups of rooms ("seeds").
+"""What each part of a method brings, on procedural rooms. OpenTrack3D: the ablations of the paper's tables 4 to 8, and
+the oracle ladder. MoonSeg3R: the seven rows of the paper's table 2, for each source of geometry and each placement.
+Mean and spread over disjoint groups of rooms ("seeds").
 """
 
 from __future__ import annotations
@@ -9,17 +10,36 @@ import json
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from seg3r.api import METHODS, SWITCHES, evaluate_questions
+from seg3r.api.geometry import load_bundled_refiner, reconstructor
+from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 from seg3r.api.measuring import measure_rooms, switched_off
-from seg3r.api.truth import TrueRoom, true_rooms
+from seg3r.api.monocular import MappedRoom, Placement, map_room, measures
+from seg3r.api.truth import TrueRoom, true_rooms, truth_masks
+from seg3r.errors import InputError
+from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.models.query_refiner import QueryRefiner
+from seg3r.protocols import Segmenter
+from seg3r.segment.geometric import GeometricSegmenter
+from seg3r.segment.saved import Saved
+from seg3r.types import Frame, Masks, View
 
 MEASURES = ("AP", "AP50", "AP25")
 MATCH = (0.15, 0.25, 0.45, 0.55)
 CONSISTENCY = (0.2, 0.3, 0.5, 0.6)
+RECONSTRUCT = ("sensor", "cut3r", "odometry")
+PLACEMENTS = ("unprojected", "aligned")
+PAPER = {
+    "F2d only": (7.2, 19.6, 43.7), "F3d only": (6.4, 17.5, 41.1), "F2d + F3d": (8.1, 19.7, 42.3),
+    "+ refinement": (12.5, 27.7, 46.6), "+ distillation": (13.5, 29.3, 48.5), "+ memory": (15.9, 32.8, 49.4),
+    "+ token": (16.7, 33.3, 50.0),
+}
+"""AP, AP50, AP25 in per cent: arXiv 2512.15577, table 2, ScanNet200 with CropFormer masks."""
 
 
 def variants() -> dict[str, dict[str, Any]]:
@@ -39,9 +59,107 @@ def variants() -> dict[str, dict[str, Any]]:
     return rows
 
 
+def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3RConfig]:
+    """Row -> config; each adds to the one above. Without `learnt` those that need no training."""
+    pooled = replace(base, refine=False, memory=False, token=False)
+    rows = {
+        "F2d only": replace(pooled, use_3d=False), "F3d only": replace(pooled, use_2d=False), "F2d + F3d": pooled,
+    }
+    if learnt:
+        refined = replace(pooled, refine=True)
+        rows |= {"+ refinement": refined, "+ distillation": refined, "+ memory": replace(refined, memory=True),
+                 "+ token": replace(refined, memory=True, token=True)}
+    return rows
+
+
+def refiners() -> dict[str, QueryRefiner | None]:
+    """Row -> weights: those of "+ refinement" have learnt without the distillation loss."""
+    whole, plain = load_bundled_refiner(), load_bundled_refiner(plain=True)
+    return {"+ refinement": plain} | dict.fromkeys(("+ distillation", "+ memory", "+ token"), whole)
+
+
+class Replayed:
+    """Views made before: all rows see the same geometry, and it is made once."""
+
+    def __init__(self, views: Sequence[View]) -> None:
+        self.views = {view.frame.index: view for view in views}
+
+    def __call__(self, frame: Frame) -> tuple[View, ...]:
+        view = self.views.get(frame.index)
+        return () if view is None else (view,)
+
+    def finish(self) -> tuple[()]:
+        return ()
+
+    def reset(self) -> None:
+        pass
+
+
+class Once:
+    """The masks of a segmenter, made once for each view."""
+
+    def __init__(self, segment: Segmenter) -> None:
+        self.segment, self.made = segment, dict[int, Masks]()
+
+    def __call__(self, view: View) -> Masks:
+        if view.frame.index not in self.made:
+            self.made[view.frame.index] = self.segment(view)
+        return self.made[view.frame.index]
+
+
+def table_2(args: argparse.Namespace, groups: Sequence[Sequence[TrueRoom]]) -> list[dict[str, Any]]:
+    """MoonSeg3R: the rows, once for each placement: their numbers do not compare."""
+    learnt = not args.only or any(name in args.only for name in list(PAPER)[3:])
+    weights = refiners() if learnt else {}
+    configs = {n: c for n, c in steps_of_table_2(BUNDLED_MOON, learnt).items() if not args.only or n in args.only}
+    rows = []
+    for reconstruct in args.reconstruct:
+        mapped: dict[str, list[list[MappedRoom]]] = {name: [[] for _ in groups] for name in configs}
+        for g, group in enumerate(groups):
+            for room in group:
+                geometry = reconstructor(reconstruct, tokens=True)
+                views = [view for frame in room.recording for view in geometry(frame)] + list(geometry.finish())
+                segment = Once(Saved(truth_masks(room.recording)) if args.masks == "truth" else GeometricSegmenter())
+                for name, config in configs.items():
+                    mapper = moonseg3r("bundled", config, Replayed(views), weights.get(name), segment=segment)
+                    mapped[name][g].append(map_room(mapper, room, args.placement))
+                print(f"{reconstruct}: {room.recording.name}", file=sys.stderr, flush=True)
+        for placement in args.placement:
+            rows += [table_2_row(name, reconstruct, placement, of) for name, of in mapped.items()]
+    for placement in args.placement:
+        print(f"\n{placement:34} {'AP':>13} {'AP50':>13} {'AP25':>13}  purity  compl.  paper's, ScanNet200")
+        for made in rows:
+            if made["placement"] == placement:
+                paper = " / ".join(f"{v:4.1f}" for v in PAPER[made["name"]])
+                print(f"{made['reconstruct']:10} {made['name']:23} {told(made)}  {paper}")
+    return rows
+
+
+def table_2_row(
+    name: str, reconstruct: str, placement: Placement, mapped: Sequence[Sequence[MappedRoom]]
+) -> dict[str, Any]:
+    """One row in one placement, with the paper's numbers beside it."""
+    answers = [measures(group, placement, {}) for group in mapped]
+    constant = {m: round(statistics.fmean(a["constant"][m] or 0.0 for a in answers), 4) for m in MEASURES}
+    return {
+        **summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant,
+        "paper_scannet200_percent": dict(zip(MEASURES, PAPER[name], strict=True)),
+    }
+
+
 def row(name: str, arguments: Mapping[str, Any], groups: Sequence[Sequence[TrueRoom]]) -> dict[str, Any]:
-    """One variant: the mean of the groups, and their spread."""
-    answers = [measure_rooms(group, **arguments) for group in groups]
+    """One variant."""
+    return summary(name, [measure_rooms(group, **arguments) for group in groups])
+
+
+def told(made: Mapping[str, Any]) -> str:
+    """A row as text."""
+    return " ".join(f"{made[m]:6.3f} ±{made['std'][m]:5.3f}" for m in MEASURES) + (
+        f"  {made['purity']:6.3f}  {made['completeness']:6.3f}")
+
+
+def summary(name: str, answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean of the groups, and their spread."""
     measures = (*MEASURES, "purity", "completeness")
     values = {m: [float(answer[m]) for answer in answers if answer[m] is not None] for m in measures}
     return {
@@ -63,6 +181,33 @@ def question_row(labels: Any, groups: Sequence[Sequence[TrueRoom]]) -> dict[str,
     }
 
 
+def tracked(
+    args: argparse.Namespace, groups: Sequence[Sequence[TrueRoom]]
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """OpenTrack3D: the table, and the questions."""
+    rows, questions = [], []
+    print(f"{'':30} {'AP':>13} {'AP50':>13} {'AP25':>13}  purity  compl.")
+    for name, arguments in variants().items():
+        if args.only and name not in args.only:
+            continue
+        rows.append(row(name, arguments, groups))
+        print(f"{name:30} {told(rows[-1])}")
+        sys.stdout.flush()
+    if not args.only or "questions" in args.only:
+        for labels in ("nearest", "mllm"):
+            questions.append(question_row(labels, groups))
+            accuracy = questions[-1]["accuracy"].items()
+            print(f"questions, {labels:8} " + "  ".join(f"{k} {v:.3f}" for k, v in accuracy) +
+                  f"  (±{questions[-1]['std']:.3f})")
+    return rows, questions
+
+
+def write(path: Path | None, answer: Mapping[str, Any]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(answer, indent=2) + "\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("method", choices=METHODS)
@@ -72,6 +217,9 @@ def main() -> None:
     parser.add_argument("--rooms", type=int, default=4, help="rooms of a group")
     parser.add_argument("--frames", type=int, default=60)
     parser.add_argument("--only", nargs="*", help="rows to run, by name (`questions` for those)")
+    parser.add_argument("--masks", choices=("geometric", "truth"), default="geometric", help="of moonseg3r")
+    parser.add_argument("--reconstruct", nargs="+", choices=RECONSTRUCT, default=RECONSTRUCT, help="of moonseg3r")
+    parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=PLACEMENTS, help="of moonseg3r")
     parser.add_argument("--quick", action="store_true", help="two groups of one room of 20 frames")
     parser.add_argument("--json", type=Path, help="write the table here")
     args = parser.parse_args()
@@ -79,28 +227,19 @@ def main() -> None:
     groups = [
         list(true_rooms(args.split, rooms, seed * rooms, frames, depth=args.depth, keep=True)) for seed in range(seeds)
     ]
-    rows, questions = [], []
-    print(f"{'':30} {'AP':>13} {'AP50':>13} {'AP25':>13}  purity  compl.")
-    for name, arguments in variants().items():
-        if args.only and name not in args.only:
-            continue
-        rows.append(row(name, arguments, groups))
-        told = " ".join(f"{rows[-1][m]:6.3f} ±{rows[-1]['std'][m]:5.3f}" for m in MEASURES)
-        print(f"{name:30} {told}  {rows[-1]['purity']:6.3f}  {rows[-1]['completeness']:6.3f}")
-        sys.stdout.flush()
-    if not args.only or "questions" in args.only:
-        for labels in ("nearest", "mllm"):
-            questions.append(question_row(labels, groups))
-            accuracy = questions[-1]["accuracy"].items()
-            print(f"questions, {labels:8} " + "  ".join(f"{k} {v:.3f}" for k, v in accuracy) +
-                  f"  (±{questions[-1]['std']:.3f})")
-    settings = {
+    settings: dict[str, Any] = {
         "method": args.method, "split": args.split, "depth": args.depth, "seeds": seeds, "rooms": rooms,
-        "frames": frames, "questions": "perfect masks, 8 of each kind a room",
+        "frames": frames,
     }
-    if args.json is not None:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps({"rows": rows, "questions": questions, "settings": settings}, indent=2) + "\n")
+    if args.method == "moonseg3r":
+        try:
+            write(args.json, {"rows": table_2(args, groups), "settings": settings | {"masks": args.masks}})
+        except InputError as error:
+            parser.exit(2, f"{error}\n")
+    else:
+        rows, questions = tracked(args, groups)
+        settings["questions"] = "perfect masks, 8 of each kind a room"
+        write(args.json, {"rows": rows, "questions": questions, "settings": settings})
 
 
 if __name__ == "__main__":

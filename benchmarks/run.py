@@ -13,7 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ import numpy as np
 
 from hall import THINGS, Hall
 from seg3r.api.labelling import ROOM_WORDS, namer_of
+from seg3r.api.mapping import moonseg3r
+from seg3r.embed.refined_queries import RefinedQueries
 from seg3r.evaluate.benchmarks import SCANNET20
 from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.methods.opentrack3d import opentrack3d
@@ -123,6 +125,28 @@ def scene_seconds(frames: int) -> dict[str, Any]:
     return {name: round(value, 3) for name, value in seconds.items()}
 
 
+def one_camera(early: int, late: int) -> dict[str, Any]:
+    """Milliseconds a frame of MoonSeg3R with the bundled CUT3R, stage by stage, at two places of one walk."""
+    mapper = moonseg3r(reconstruct="cut3r")
+    recording = RoomsSource(split_seeds("val", 1)[0], frames=late)
+    for _ in mapper.run(recording):
+        pass
+    groups = {"reconstruct": ("reconstruct",), "segment": ("segment",), "refine_and_memory": ("embed",),
+              "associate_and_scene": ("lift", "associate", "add", "maintain")}
+    embed = mapper.embed.stage
+    assert isinstance(embed, RefinedQueries)
+
+    def ms(stages: Sequence[str], at: int) -> float:
+        took = np.sum([mapper.seconds[s][at - WINDOW : at] for s in stages], axis=0)
+        return round(1e3 * float(np.median(took)), 2)
+
+    return {
+        **{f"at_{at}": {name: ms(stages, at) for name, stages in groups.items()} for at in (early, late)},
+        "remembered": {} if embed.memory is None else {"keys": len(embed.memory), "queries": embed.memory.queries},
+        "instances": len(mapper.scene),
+    }
+
+
 def median_of(measure: Callable[[], float], runs: int) -> float:
     """After one run that compiles."""
     measure()
@@ -144,6 +168,8 @@ def main() -> None:
     at_early, at_late = walk_alone(early), walk_alone(late)
     scenes, side = (4 if args.quick else 23), 316
     once = scene_seconds(20 if args.quick else 60)
+    mono = (40, 80) if args.quick else (60, 300)
+    camera = one_camera(*mono)
     figures = {
         "map_update_ms": round(at_early["ms"], 2),
         f"map_update_ms_at_{early}": round(at_early["ms"], 2),
@@ -156,11 +182,13 @@ def main() -> None:
         "label_mllm_s": once["label_mllm_s"],
         **{f"{stage}_ms": ms for stage, ms in at_early["stages_ms"].items()},
         "ratio": round(at_late["ms"] / at_early["ms"], 3),
+        **{f"moonseg3r_{stage}_ms_at_{at}": camera[f"at_{at}"][stage] for at in mono for stage in camera[f"at_{at}"]},
         "settings": {
             "map": f"640x480, {MASKS} masks a frame, {THINGS} things, median of the last {WINDOW} frames of a walk; "
                    "all stages but segmentation",
             f"walk_{early}": at_early, f"walk_{late}": at_late,
             "once_a_scene": {"room": "320x240, noisy depth, geometric segmenter, 41 words", **once},
+            "moonseg3r": {"room": f"320x240, bundled CUT3R, geometric segmenter, median of {WINDOW} frames", **camera},
             "evaluator": f"{scenes} scenes x 50,000 vertices x 40 instances, median of {runs}",
             "superpoints": f"{side * side:,} vertices, median of {runs}",
         },

@@ -44,7 +44,7 @@ def room() -> tuple[tuple[Posed, ...], tuple[F32, ...]]:
 
 
 def sources(k: int) -> list[Posed]:
-    return [room()[0][k + step] for step in (-2, -1, 1)]
+    return [room()[0][k + step] for step in (-2, 2, 3)]
 
 
 @cache
@@ -60,7 +60,7 @@ def off(depth: F32, sure: F32, truth: F32) -> npt.NDArray[np.float64]:
 def test_a_room_comes_out_true() -> None:
     depth, sure = swept(4)
     error = off(depth, sure, room()[1][4])
-    assert (sure > 0).mean() > 0.5
+    assert (sure > 0).mean() > 0.4
     assert error.mean() < 0.04
     assert (error > 0.25).mean() < 0.02
     assert depth.dtype == sure.dtype == np.float32
@@ -84,13 +84,28 @@ def test_earlier_views_help() -> None:
     assert off(depth, sure, truths[4]).mean() < off(alone, alone_sure, truths[4]).mean() + 0.005
 
 
-def test_earlier_depth_of_another_place_does_no_harm() -> None:
-    """A wrong history denies, it does not invent."""
+def test_earlier_depth_is_not_believed_against_the_images() -> None:
+    """A wrong history denies what is less than sure; it does not put its own in the place of what the images show."""
     views, truths = room()
     depth, sure = swept(3)
-    lie = Seen(views[3], (3 * depth).astype(np.float32), sure)
+    lie = Seen(views[3], (1.5 * depth).astype(np.float32), sure)
     found, found_sure = SWEEP(views[4], sources(4), NEAR, FAR, [lie])
-    assert off(found, found_sure, truths[4]).mean() < 0.1
+    shown = swept(4)[1] > 0
+    assert off(found[shown], found_sure[shown], truths[4][shown]).mean() < 0.05
+
+
+def test_carried_depth_closes_what_a_view_alone_cannot_know() -> None:
+    """A view without any parallax of its own knows what the last one saw; only where nothing speaks against it."""
+    texture = np.random.default_rng(0).integers(0, 255, (90, 120)).astype(np.uint8)
+    standing = posed(texture)
+    before = Seen(standing, np.full((90, 120), 2, np.float32), np.full((90, 120), 0.8, np.float32))
+    depth, sure = Sweep(width=120, planes=32)(standing, [standing], 1.0, 5.0, [before])
+    assert (sure > 0).mean() > 0.9
+    np.testing.assert_allclose(depth[sure > 0], 2.0, rtol=1e-5)
+    assert float(sure.max()) < 0.8, "less sure than it was"
+    relit = Posed(255 - texture, standing.K, standing.T_world_cam)
+    _, other = Sweep(width=120, planes=32)(relit, [relit], 1.0, 5.0, [before])
+    assert (other > 0).mean() < 0.05, "it no longer looks so"
 
 
 def test_same_input_same_bytes_and_any_order_of_sources() -> None:
@@ -157,8 +172,8 @@ def test_nothing_is_said_where_nothing_can_be_known() -> None:
 def test_a_reduced_sweep_says_the_same_at_full_size() -> None:
     depth, sure = Sweep(width=80, planes=48)(room()[0][4], sources(4), NEAR, FAR)
     assert depth.shape == SIZE
-    assert (sure > 0).mean() > 0.4
-    assert off(depth, sure, room()[1][4]).mean() < 0.06
+    assert (sure > 0).mean() > 0.3
+    assert off(depth, sure, room()[1][4]).mean() < 0.08  # pixels of twice the size
 
 
 @pytest.mark.parametrize(("near", "far"), [(0.0, 5.0), (2.0, 2.0), (1.0, np.inf), (np.nan, 5.0)])
@@ -171,6 +186,15 @@ def test_a_range_that_is_none(near: float, far: float) -> None:
 def test_no_source() -> None:
     with pytest.raises(InputError, match="at least one other view"):
         SWEEP(posed(np.zeros((20, 30), np.uint8)), [], 1.0, 2.0)
+
+
+def test_images_that_do_not_fit() -> None:
+    view = posed(np.zeros((20, 30), np.uint8))
+    with pytest.raises(InputError, match="30x20 image: every other view"):
+        SWEEP(view, [view, posed(np.zeros((20, 31), np.uint8))], 1.0, 2.0)
+    speck = posed(np.zeros((3, 30), np.uint8))
+    with pytest.raises(InputError, match="smaller than a window"):
+        SWEEP(speck, [speck], 1.0, 2.0)
 
 
 # ---- the kernels -----------------------------------------------------------------------------------------------------

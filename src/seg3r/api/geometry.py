@@ -13,6 +13,7 @@ from seg3r.models.query_refiner import QueryRefiner
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.cut3r import Cut3rReconstructor, load_cut3r
 from seg3r.reconstruct.joined import Joined
+from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.saved import Saved
 from seg3r.reconstruct.sensor import Sensor
 
@@ -50,8 +51,6 @@ def reconstructor(
         return cut3r(preset, **options)
     geometry: Reconstructor
     if name == "odometry":
-        from seg3r.reconstruct.odometry import Odometry
-
         geometry = Odometry(focal_px=focal_px, seed=seed)
     elif name == "sensor":
         geometry = Sensor()

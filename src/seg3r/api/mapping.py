@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from seg3r.methods import moonseg3r as moonseg3r_method
 from seg3r.methods import opentrack3d as opentrack3d_method
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.models.query_refiner import QueryRefiner
 from seg3r.protocols import Answerer, Reconstructor, Remembers, Segmenter
 from seg3r.reconstruct.joined import Joined
+from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.saved import Saved as SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
@@ -91,8 +93,8 @@ def opentrack3d(
 def moonseg3r(
     preset: Preset = "bundled",
     config: MoonSeg3RConfig | None = None,
-    reconstruct: Geometry = "odometry",
-    refiner: Path | None = None,
+    reconstruct: Geometry | Reconstructor = "odometry",
+    refiner: Path | QueryRefiner | None = None,
     geometry: Mapping[str, Any] | None = None,
     **parts: Any,
 ) -> Mapper:
@@ -101,9 +103,9 @@ def moonseg3r(
     Args:
         preset: bundled: small weights that come with the package. foundation: CUT3R, DINOv2 and SAM 2.1, from this
             disk.
-        reconstruct: who says where the camera is and how far things are.
-        refiner: folder of a query refiner (`seg3r train moonseg3r`); None: the bundled one, or with the foundation
-            preset, for whose features none is shipped, no refinement.
+        reconstruct: who says where the camera is and how far things are, by name or itself.
+        refiner: a query refiner, or its folder (`seg3r train moonseg3r`); None: the bundled one, or with the
+            foundation preset, for whose features none is shipped, no refinement.
         geometry: further options of `reconstructor`.
 
     Raises:
@@ -122,11 +124,12 @@ def moonseg3r(
         features2d = Dino(FEATURES, best_device()).dense
         given.setdefault("segment", Automatic(SEGMENTER, best_device()))
         config = replace(config, refine=config.refine and refiner is not None)
-    query_refiner = None
-    if config.refine:
-        query_refiner = load_bundled_refiner() if refiner is None else load_refiner(refiner)
-    stage = reconstructor(reconstruct, preset, tokens=True, **(geometry or {}))
-    return moonseg3r_method.moonseg3r(stage, features2d, query_refiner, config, **given)
+    query_refiner = load_refiner(refiner) if isinstance(refiner, Path) else refiner
+    if config.refine and query_refiner is None:
+        query_refiner = load_bundled_refiner()
+    if isinstance(reconstruct, str):
+        reconstruct = reconstructor(reconstruct, preset, tokens=True, **(geometry or {}))
+    return moonseg3r_method.moonseg3r(reconstruct, features2d, query_refiner, config, **given)
 
 
 def geometry_parts(
@@ -253,17 +256,17 @@ def map_recording(
     saved = time.perf_counter()
     try:
         for frame in recording.iterate(start):
-            before = mapper.scene.frames
+            before, position = mapper.scene.frames, recording.position(frame.index) + 1
             mapper.step(frame)
             if progress is not None:
-                progress(mapper.scene.frames, len(mapper.scene))
+                progress(position, len(mapper.scene))
             if truth is not None and mapper.scene.frames // CURVE_EVERY > before // CURVE_EVERY:
                 so_far = mapper.result()
                 curve.append({
                     "frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth, reach_m),
                 })
             if time.perf_counter() - saved > CHECKPOINT_S:
-                _save(mapper, recording.position(frame.index) + 1, partial)
+                _save(mapper, position, partial)
                 saved = time.perf_counter()
         mapper.finish()
         if mapper.scene.frames == 0:
@@ -284,6 +287,7 @@ def map_recording(
         "points": scene.point_count, "frames_per_second": round((scene.frames - had) / max(busy, 1e-9), 2),
         "named": sum(bool(scene.name_votes.get(i)) for i in scene.ids.tolist()),
         "label_s": round(time.perf_counter() - labelling, 3), "refine_s": round(mapper.refine.seconds[-1], 3),
+        "events": events_of(mapper.reconstruct.stage),
         "median_ms": {n: round(1e3 * float(np.median(s)), 3) for n, s in mapper.seconds.items() if s},
     }
     if truth is not None:
@@ -375,6 +379,13 @@ def _must_replay(reconstruct: Reconstructor) -> bool:
     if isinstance(reconstruct, Joined):
         return _must_replay(reconstruct.geometry) or _must_replay(reconstruct.tokens)
     return not isinstance(reconstruct, Remembers | Sensor | SavedGeometry)
+
+
+def events_of(reconstruct: object) -> list[dict[str, Any]]:
+    """What a reconstructor has to say of a recording, as JSON; of a resumed run what the whole recording had."""
+    if isinstance(reconstruct, Joined):
+        return events_of(reconstruct.geometry)
+    return [asdict(event) for event in reconstruct.events] if isinstance(reconstruct, Odometry) else []
 
 
 def _measure(scene: SceneMap, truth: Truth, reach_m: float) -> dict[str, float]:

@@ -89,6 +89,8 @@ class Run:
         skipped = sum(figures["skipped"].values())
         note = "" if not skipped else f", {skipped} frames skipped ({reasons(figures['skipped'])})"
         named = f" ({figures['named']} named)" if figures["named"] else ""
+        for event in figures["events"]:
+            say(f"frame {event['frame_index']}: {event['kind']}: {event['text']}")
         say(f"{self.out}: {figures['instances']} instances{named}, {figures['points']} points from {figures['frames']} "
             f"frames at {figures['frames_per_second']} a second{note}")
 

@@ -26,6 +26,8 @@ from seg3r.types import Camera, Matches, Segments, View
 
 REACH_M = 0.15
 """Of an aligned map: a vertex belongs to what owns the nearest point within so much (OnlineAnySeg)."""
+LEAST_VIEWS = 3
+"""Place a map: two camera centres leave it to turn about their line."""
 VISIBLE_M = 0.05
 """A vertex is seen where the true depth lies within so much of it."""
 
@@ -98,12 +100,11 @@ def unprojected(
 def _labels(said: Said, row_of: dict[int, int], scene: SceneMap) -> Int64[Tensor, "h w"]:
     """Row of the instance at each cell of the lattice that pixels lie on; the number of rows where there is none."""
     h, w = (-(-n // said.stride) for n in said.camera.size)
-    ids = torch.unique(said.ids)
-    final = {int(i): row_of.get(scene.became(int(i)), len(row_of)) for i in ids}
+    ids, which = torch.unique(said.ids, return_inverse=True)
+    final = torch.tensor([row_of.get(scene.became(i), len(row_of)) for i in ids.tolist()], dtype=torch.int64)
     labels = torch.full((h, w), len(row_of), dtype=torch.int64)
-    rows = torch.tensor([final[int(i)] for i in said.ids], dtype=torch.int64)
     cells = torch.div(said.pixels, said.stride, rounding_mode="floor")
-    labels[cells[:, 0], cells[:, 1]] = rows
+    labels.numpy()[cells[:, 0].numpy(), cells[:, 1].numpy()] = final[which].numpy()  # of two the later
     return labels
 
 
@@ -115,8 +116,8 @@ def aligned(
     Raises:
         InputError: fewer than three views.
     """
-    if len(said) < 3:
-        raise InputError(f"{len(said)} views: at least three place a map")
+    if len(said) < LEAST_VIEWS:
+        raise InputError(f"{len(said)} views: at least {LEAST_VIEWS} place a map")
     own = centres([each.camera for each in said])
     similarity = umeyama(own, centres([true(each.frame_index) for each in said]))
     back = ((vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale).astype(np.float32)

@@ -16,6 +16,7 @@ DEAR = 120
 """Cost of a window that does not correlate at all; a perfect one costs 0."""
 FLAT = 3.0
 """Grey levels squared, added to the variance of a window: noise does not count as texture."""
+OUTSIDE = np.float32(2)
 FAR_OFF = np.int16(8000)
 
 
@@ -79,53 +80,64 @@ def matching_cost(
     """
     h, w = reference.shape
     n, planes = homographies.shape[:2]
-    area = np.float32((2 * radius + 1) ** 2)
     warped, inside = np.empty((h, w), np.float32), np.empty((h, w), np.uint8)
     best, next_best = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
-    s, ss, sr = np.empty(w, np.float32), np.empty(w, np.float32), np.empty(w, np.float32)
-    hs, hss, hsr = np.empty(w, np.float32), np.empty(w, np.float32), np.empty(w, np.float32)
-    none = np.float32(2)
     for d in range(planes):
-        best[:] = none
-        next_best[:] = none
+        best[:] = OUTSIDE
+        next_best[:] = OUTSIDE
         for k in range(n):
             _warp(sources[k], homographies[k, d], h, w, warped, inside)
-            for r in range(radius, h - radius):
-                s[:] = 0
-                ss[:] = 0
-                sr[:] = 0
-                for i in range(r - radius, r + radius + 1):
-                    for c in range(w):
-                        v = warped[i, c]
-                        s[c] += v
-                        ss[c] += v * v
-                        sr[c] += v * reference[i, c]
-                hs[:] = 0
-                hss[:] = 0
-                hsr[:] = 0
-                for j in range(-radius, radius + 1):
-                    for c in range(radius, w - radius):
-                        hs[c] += s[c + j]
-                        hss[c] += ss[c + j]
-                        hsr[c] += sr[c + j]
-                for c in range(radius, w - radius):
-                    m = hs[c] / area
-                    variance = max(hss[c] / area - m * m, np.float32(0)) + np.float32(FLAT)
-                    off = np.float32(1) - (hsr[c] / area - m * mean[r, c]) * spread[r, c] / np.sqrt(variance)
-                    off = min(max(off, np.float32(0)), np.float32(1))
-                    off = off if inside[r, c] else none
-                    worse = max(off, best[r, c])
-                    best[r, c] = min(off, best[r, c])
-                    next_best[r, c] = min(worse, next_best[r, c])
+            _compare(reference, mean, spread, warped, inside, radius, best, next_best)
         for r in range(h):
             for c in range(w):
                 one, two = best[r, c], next_best[r, c]
-                if one == none:
-                    cost[r, c, d] = DEAR
-                elif two == none:
-                    cost[r, c, d] = np.uint8(one * DEAR)
-                else:
-                    cost[r, c, d] = np.uint8((one + two) * np.float32(0.5) * DEAR)
+                if two == OUTSIDE:
+                    two = one
+                cost[r, c, d] = np.uint8(min((one + two) * np.float32(0.5), np.float32(1)) * np.float32(DEAR))
+
+
+@njit(cache=True, nogil=True)
+def _compare(
+    reference: F32, mean: F32, spread: F32, warped: F32, inside: U8, radius: int, best: F32, next_best: F32
+) -> None:
+    """One source's 1 - correlation into the two best so far. Slices, not offsets, so that loops become vectors."""
+    h, w = reference.shape
+    side = 2 * radius + 1
+    share = np.float32(1) / np.float32(side * side)
+    m = w - side + 1  # the rim has no whole window
+    s, ss, sr = np.empty(w, np.float32), np.empty(w, np.float32), np.empty(w, np.float32)
+    t, tt, tr = np.empty(m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
+    for r in range(radius, h - radius):
+        s[:] = 0
+        ss[:] = 0
+        sr[:] = 0
+        for i in range(side):
+            theirs, ours = warped[r - radius + i], reference[r - radius + i]
+            for c in range(w):
+                v = theirs[c]
+                s[c] += v
+                ss[c] += v * v
+                sr[c] += v * ours[c]
+        t[:] = 0
+        tt[:] = 0
+        tr[:] = 0
+        for j in range(side):
+            sj, ssj, srj = s[j : j + m], ss[j : j + m], sr[j : j + m]
+            for c in range(m):
+                t[c] += sj[c]
+                tt[c] += ssj[c]
+                tr[c] += srj[c]
+        a, b = radius, radius + m
+        mean_r, spread_r, here = mean[r, a:b], spread[r, a:b], inside[r, a:b]
+        first, second = best[r, a:b], next_best[r, a:b]
+        for c in range(m):
+            average = t[c] * share
+            variance = max(tt[c] * share - average * average, np.float32(0)) + np.float32(FLAT)
+            off = np.float32(1) - (tr[c] * share - average * mean_r[c]) * spread_r[c] / np.sqrt(variance)
+            off = min(max(off, np.float32(0)), np.float32(1))
+            off = off if here[c] else np.float32(OUTSIDE)
+            second[c] = min(max(off, first[c]), second[c])
+            first[c] = min(off, first[c])
 
 
 @njit(cache=True, nogil=True)
@@ -212,6 +224,27 @@ def winners(total: I16, near: float, far: float, depth: F32, margin: F32) -> Non
             shift = 0.5 * (float(t[k - 1]) - t[k + 1]) / bend if bend > 0 else 0.0
             depth[r, c] = 1.0 / (first + (k + min(max(shift, -0.5), 0.5)) * step)
             margin[r, c] = (float(other) - t[k]) / max(float(other), 1.0)
+
+
+@njit(cache=True, nogil=True)
+def objections(total: I16, depth: F32, near: float, far: float, out: F32) -> None:
+    """With how much dearer the plane next to a given depth is than the winner, as a share: what the images have against
+    it. 1 outside the sweep, and where there is no depth."""
+    h, w, planes = total.shape
+    first, step = 1.0 / far, (1.0 / near - 1.0 / far) / (planes - 1)
+    for r in range(h):
+        for c in range(w):
+            out[r, c] = 1
+            if depth[r, c] <= 0:
+                continue
+            k = int(np.floor((1.0 / depth[r, c] - first) / step + 0.5))
+            if k < 0 or k >= planes:
+                continue
+            t = total[r, c]
+            least = t[0]
+            for d in range(1, planes):
+                least = min(least, t[d])
+            out[r, c] = (float(t[k]) - least) / max(float(t[k]), 1.0)
 
 
 @njit(cache=True, nogil=True)

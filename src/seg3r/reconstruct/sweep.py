@@ -16,6 +16,7 @@ from seg3r.kernels import sweep as kernels
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I16 = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,9 +59,9 @@ class Sweep:
     planes: int = 64
     window: int = 5
     """Side of the correlated windows, pixels."""
-    small: int = 6
+    small: int = 14
     """Penalty for one plane's change between neighbours; a window that does not correlate costs 120."""
-    large: int = 60
+    large: int = 200
     """Penalty for any other change, on an even surface."""
     edge: float = 6.0
     """Grey levels of difference that halve `large`."""
@@ -68,7 +69,7 @@ class Sweep:
     """Pixels around one whose agreement supports it."""
     full_margin: float = 0.4
     """A winner whose best rival is dearer by this share is as sure as any."""
-    least_support: float = 0.08
+    least_support: float = 0.1
     """Mean margin of what agrees in the window, below which a pixel is not believed; half where earlier views agree."""
     denied: float = 3.0
     """So much more support is needed where earlier views looked through a pixel."""
@@ -76,44 +77,51 @@ class Sweep:
     """Depths of two views agree within this share."""
     alike: float = 12.0
     """Grey levels by which a surface may change between views when its earlier depth is carried over."""
+    objection: float = 0.1
+    """A carried depth without an own one beside it may be dearer than the cheapest plane by this share."""
     jump: float = 0.08
     """Neighbours further apart than this share belong to two surfaces."""
     speck: int = 100
     """Pixels of the working resolution below which a surface on its own is noise."""
 
     def __call__(
-        self, reference: Posed, sources: Sequence[Posed], near: float, far: float, earlier: Sequence[Seen] = ()
+        self, reference: Posed, sources: Sequence[Posed], near: float, far: float,
+        earlier: Sequence[tuple[Posed, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]] = (),
     ) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
         """Depth along the optical axis (0 = none) and confidence in 0..1 (0 = do not use) of the reference.
 
         Args:
             sources: other views of the scene, from aside.
             near, far: where the sweep begins and ends, in the unit of the poses.
-            earlier: results for views before, the latest last.
+            earlier: `Seen`, results for views before, the latest last.
 
         Raises:
-            InputError: no source, or a range that is none.
+            InputError: no source, images of other sizes or smaller than a window, or a range that is none.
         """
         if not sources:
             raise InputError("a plane sweep needs at least one other view")
         if not (np.isfinite(far) and 0 < near < far):
             raise InputError(f"a plane sweep from {near:g} to {far:g}: needs 0 < near < far")
         H, W = reference.gray.shape
+        if any(view.gray.shape != (H, W) for view in sources):
+            raise InputError(f"a plane sweep of a {W}x{H} image: every other view must be of that size")
         here = self._small(reference)
+        if min(here.gray.shape) < self.window:
+            raise InputError(f"a plane sweep of a {W}x{H} image: smaller than a window of {self.window} pixels")
         views = [self._small(each) for each in sources]
-        before = [self._earlier(each) for each in earlier]
-        depth, margin = self._swept(here, views, near, far)
-        depth, confidence = self._judged(depth, margin, here, before)
+        before = [self._earlier(Seen(*each)) for each in earlier]
+        total = self._swept(here, views, near, far)
+        depth, confidence = self._judged(total, near, far, here, before)
         if before:
-            depth, confidence = self._blended(depth, confidence, here, *before[-1])
+            depth, confidence = self._blended(depth, confidence, total, near, far, here, *before[-1])
         kernels.drop_specks(depth, self.tolerance, self.speck, confidence)
         kernels.drop_rims(depth, self.jump, confidence)
         full, sure = np.empty((H, W), np.float32), np.empty((H, W), np.float32)
         kernels.enlarge(depth, confidence, self.jump, full, sure)
         return full, sure
 
-    def _swept(self, here: Small, views: Sequence[Small], near: float, far: float) -> tuple[F32, F32]:
-        """Depth and margin of the cheapest planes."""
+    def _swept(self, here: Small, views: Sequence[Small], near: float, far: float) -> I16:
+        """[h w d]: what each plane costs, its neighbours' opinions included."""
         h, w = here.gray.shape
         radius = self.window // 2
         inverse = np.linspace(1 / far, 1 / near, self.planes)
@@ -125,15 +133,15 @@ class Sweep:
         kernels.matching_cost(here.gray, mean, spread, images, homographies, radius, cost)
         total = np.empty((h, w, self.planes), np.int16)
         kernels.aggregate(cost, here.gray, self.small, self.large, self.edge, total)
-        depth, margin = np.empty((h, w), np.float32), np.empty((h, w), np.float32)
-        kernels.winners(total, near, far, depth, margin)
-        return depth, margin
+        return total
 
     def _judged(
-        self, depth: F32, margin: F32, here: Small, before: Sequence[tuple[Small, F32, F32]]
+        self, total: I16, near: float, far: float, here: Small, before: Sequence[tuple[Small, F32, F32]]
     ) -> tuple[F32, F32]:
-        """Depth, and how far it is to be believed."""
-        confidence = np.empty_like(depth)
+        """Depth of the cheapest planes, and how far it is to be believed."""
+        depth, margin, confidence = (np.empty(here.gray.shape, np.float32) for _ in range(3))
+        kernels.winners(total, near, far, depth, margin)
+        depth = np.asarray(cv2.medianBlur(depth, 3), np.float32)  # a pixel alone would tear a hole as a rim
         evidence = np.minimum(margin / np.float32(self.full_margin), np.float32(1))
         kernels.support(depth, evidence, self.reach, self.tolerance, confidence)
         votes = np.zeros(depth.shape, np.int16)
@@ -144,7 +152,8 @@ class Sweep:
         return depth, confidence
 
     def _blended(
-        self, depth: F32, confidence: F32, here: Small, view: Small, other: F32, sure: F32
+        self, depth: F32, confidence: F32, total: I16, near: float, far: float, here: Small, view: Small, other: F32,
+        sure: F32,
     ) -> tuple[F32, F32]:
         """With the last view's depth carried over: the mean where both agree, the carried one where it is alone."""
         came, trust = np.empty_like(depth), np.empty_like(depth)
@@ -152,7 +161,9 @@ class Sweep:
             other, sure, view.gray, view.K, _from_to(view, here), here.gray, here.K, self.alike, came, trust
         )
         agree = (trust > 0) & (confidence > 0) & (np.abs(came - depth) <= self.tolerance * depth)
-        alone = (trust > 0) & (confidence <= 0)
+        against = np.empty_like(depth)
+        kernels.objections(total, came, near, far, against)
+        alone = (trust > 0) & (confidence <= 0) & (against < self.objection)
         weight = np.where(agree, trust / np.maximum(trust + confidence, 1e-9), 0)
         mean = 1 / ((1 - weight) / np.maximum(depth, 1e-9) + weight / np.maximum(came, 1e-9))
         fused = np.where(alone, came, np.where(agree, mean, depth))

@@ -16,10 +16,12 @@ from scipy.spatial import cKDTree
 
 from seg3r.reconstruct.bundle import bundle_adjust, refine_pose
 
-F32, F64, I64 = npt.NDArray[np.float32], npt.NDArray[np.float64], npt.NDArray[np.int64]
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
-FEATURES = 1500
+FEATURES = 2000
 ALIKE = 0.8
 """Product of two descriptors (of unit length) below which they are no match ..."""
 RATIO = 0.9
@@ -87,7 +89,7 @@ class Tracker:
         self._steps: list[float] = []
         self._since = 0
         self._lost = False
-        self._sift = cv2.SIFT.create(FEATURES)
+        self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=0.01)
 
     @property
     def started(self) -> bool:

@@ -1,0 +1,178 @@
+"""Frame -> View from a single moving camera, weight-free: features say where it was, plane sweeps how far things are.
+
+Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
+`lag` frames late: then other views stand on both sides of it.
+
+Known limit: a fast, blurred turn on the spot leaves few known points in view, and the scale behind it is not the scale
+before. Steps out of all proportion are refused and told (`events`); a slow change of scale is not noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from seg3r.errors import InputError
+from seg3r.geometry import transform, unproject
+from seg3r.reconstruct.sweep import Posed, Seen, Sweep
+from seg3r.reconstruct.tracking import Event, Tracker
+from seg3r.types import Camera, Frame, View
+
+GUESS = 0.9
+"""Focal length over the image's width where none is known: a phone's main camera."""
+REMEMBERED = 4
+"""Earlier depths that a new one is compared with."""
+BEHIND = 8
+"""Frames back that may still serve as sources."""
+BASELINE = 0.06
+"""Of the median depth: how far aside a source should be."""
+SOURCES = 3
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    frame: Frame
+    gray: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    image: Posed
+    near: float
+    middle: float
+    far: float
+
+
+class Odometry:
+    """Remembers its map of points and the last frames; cannot put them down, so an interrupted run sees its frames
+    again."""
+
+    def __init__(
+        self, focal_px: float | None = None, seed: int = 0, lag: int = 4, patience: int = 60, view_side: int = 512,
+        median_m: float = 2.0, sweep: Sweep | None = None,
+    ) -> None:
+        """
+        Args:
+            focal_px: of the camera, in pixels of its frames; None: it is found with the first keyframes. The principal
+                point is taken to be the middle.
+            seed: of random samples.
+            lag: frames a view comes late.
+            patience: frames that wait for a start; older ones are dropped, and an event says so.
+            view_side: long side of a view, at most that of the frame.
+            median_m: depth of the first points.
+        """
+        self.focal_px, self.seed, self.lag, self.patience = focal_px, seed, lag, patience
+        self.view_side, self.median_m, self.sweep = view_side, median_m, sweep or Sweep()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._tracker: Tracker | None = None
+        self._size: tuple[int, int] | None = None
+        self._waiting: list[_Waiting] = []
+        self._known: dict[int, _Known] = {}
+        self._earlier: list[Seen] = []
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What happened on the way: the start, frames lost, found, refused, dropped."""
+        return () if self._tracker is None else tuple(self._tracker.events)
+
+    def __call__(self, frame: Frame) -> list[View]:
+        """Those views whose later neighbours have come.
+
+        Raises:
+            InputError: a frame of another size than those before.
+        """
+        H, W = frame.rgb.shape[:2]
+        had = self._size or (H, W)
+        if had != (H, W):
+            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
+        self._size = had
+        small, gray = self._small(frame)
+        if self._tracker is None:
+            focal = GUESS * gray.shape[1] if self.focal_px is None else self.focal_px * gray.shape[1] / W
+            self._tracker = Tracker(focal, self.focal_px is None, self.median_m, self.seed)
+        tracker = self._tracker
+        self._waiting.append(_Waiting(small, gray))
+        poses = tracker(frame.index, tracker.features(gray))
+        grays = {w.frame.index: w.gray for w in self._waiting}
+        K = self._K(gray.shape[0], gray.shape[1])
+        for index, (pose, depth) in poses.items():
+            if index in grays:
+                low, middle, high = np.percentile(depth, (2, 50, 98))
+                image = Posed(grays[index], K, np.linalg.inv(pose))
+                self._known[index] = _Known(image, 0.7 * float(low), float(middle), 1.4 * float(high))
+        if not tracker.started:
+            self._give_up()
+            return []
+        return [view for w in self._ready(self.lag) if (view := self._view(w)) is not None]
+
+    def finish(self) -> list[View]:
+        """The last frames, with the neighbours they have."""
+        if self._tracker is None or not self._tracker.started:
+            return []
+        return [view for w in self._ready(0) if (view := self._view(w)) is not None]
+
+    def _ready(self, lag: int) -> list[_Waiting]:
+        count = max(0, len(self._waiting) - lag)
+        ready, self._waiting = self._waiting[:count], self._waiting[count:]
+        return ready
+
+    def _give_up(self) -> None:
+        assert self._tracker is not None
+        if len(self._waiting) > self.patience:
+            gone = self._waiting.pop(0).frame.index
+            self._tracker.forget(self._waiting[0].frame.index)
+            self._tracker.events.append(Event(gone, "dropped", "no start was found: the camera has to move aside"))
+
+    def _view(self, waiting: _Waiting) -> View | None:
+        """None where the frame has no pose, or nothing to compare it with."""
+        known = self._known.get(waiting.frame.index)
+        sources = [] if known is None else self._sources(waiting.frame.index, known)
+        for index in sorted(self._known)[: -(BEHIND + self.lag + 1)]:
+            del self._known[index]
+        if known is None or not sources:
+            return None
+        depth, confidence = self.sweep(known.image, sources, known.near, known.far, self._earlier)
+        self._earlier = [*self._earlier, Seen(known.image, depth, confidence)][-REMEMBERED:]
+        sure = torch.from_numpy(confidence)
+        z = torch.where(sure > 0, torch.from_numpy(depth), torch.zeros(()))
+        K, T = torch.from_numpy(known.image.K), torch.from_numpy(known.image.T_world_cam)
+        size = (known.image.gray.shape[0], known.image.gray.shape[1])
+        points = transform(T.float(), unproject(z, K.float()))
+        return View(waiting.frame, Camera(K, T, size), z, points, sure)
+
+    def _sources(self, index: int, known: _Known) -> list[Posed]:
+        """The best one from each side in time, then whoever stands aside as wanted."""
+        here = known.image.T_world_cam[:3, 3]
+
+        def fit(other: int) -> float:
+            apart = float(np.linalg.norm(self._known[other].image.T_world_cam[:3, 3] - here))
+            return abs(float(np.log(max(apart, 1e-6) / (BASELINE * known.middle))))
+
+        near = sorted((i for i in self._known if i != index), key=fit)
+        chosen = [*[i for i in near if i > index][:1], *[i for i in near if i < index][:1]]
+        chosen += [i for i in near if i not in chosen][: SOURCES - len(chosen)]
+        return [self._known[i].image for i in chosen]
+
+    def _small(self, frame: Frame) -> tuple[Frame, npt.NDArray[np.uint8]]:
+        """The frame as the view will have it, without what a sensor said; and its grey image."""
+        rgb = frame.rgb.numpy()
+        H, W = rgb.shape[:2]
+        share = self.view_side / max(H, W)
+        if share < 1:
+            rgb = cv2.resize(rgb, (round(W * share), round(H * share)), interpolation=cv2.INTER_AREA)
+        gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
+        kept = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
+        return replace(frame, rgb=kept, depth=None, camera=None), gray
+
+    def _K(self, H: int, W: int) -> npt.NDArray[np.float64]:
+        assert self._tracker is not None
+        f = self._tracker.focal
+        return np.array(((f, 0, (W - 1) / 2), (0, f, (H - 1) / 2), (0, 0, 1)), np.float64)

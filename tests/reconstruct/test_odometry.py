@@ -1,0 +1,122 @@
+"""A single camera, weight-free: poses and depth against the truth of a room, and what happens when nothing works."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from seg3r.errors import InputError
+from seg3r.evaluate.geometry import umeyama
+from seg3r.protocols import Reconstructor
+from seg3r.reconstruct.odometry import Odometry
+from seg3r.sources.rooms import RoomsSource
+from seg3r.types import Frame, View
+
+SOURCE = RoomsSource(31, frames=10, size=(180, 240), depth="clean", keep=True)
+
+
+def views(stage: Odometry, frames: list[Frame]) -> list[View]:
+    return [*(view for frame in frames for view in stage(frame)), *stage.finish()]
+
+
+@cache
+def frames() -> tuple[Frame, ...]:
+    return tuple(SOURCE)
+
+
+@cache
+def known() -> tuple[Odometry, list[View]]:
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]))
+    return stage, views(stage, list(frames()))
+
+
+def test_poses_and_sure_depth_are_right_up_to_one_scale() -> None:
+    _, seen = known()
+    assert [view.frame.index for view in seen] == list(range(10))
+    own = np.array([view.camera.T_world_cam[:3, 3].numpy() for view in seen])
+    true = np.array([SOURCE.cameras[view.frame.index].T_world_cam[:3, 3].numpy() for view in seen])
+    similarity = umeyama(own, true)
+    apart = np.linalg.norm(similarity.scale * own @ similarity.R.T + similarity.t - true, axis=1)
+    assert float(np.sqrt((apart**2).mean())) < 0.05
+    off, covered = [], []
+    for view in seen:
+        surface, sure = SOURCE.surface(view.frame.index), view.confidence > 0
+        off.append(float(((similarity.scale * view.depth - surface).abs() / surface)[sure].mean()))
+        covered.append(float(sure.float().mean()))
+    assert np.median(off) < 0.15 and np.mean(covered) > 0.4
+
+
+def test_views_carry_nothing_that_was_measured_and_no_depth_that_is_not_sure() -> None:
+    _, seen = known()
+    for view in seen:
+        assert view.frame.depth is None and view.frame.camera is None
+        assert torch.equal(view.depth > 0, view.confidence > 0)
+
+
+def test_the_lag_is_as_stated() -> None:
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=3)
+    given: list[tuple[int, int]] = []
+    for frame in frames():
+        given += [(frame.index, view.frame.index) for view in stage(frame)]
+    assert isinstance(stage, Reconstructor) and given
+    assert all(now - index >= 3 for now, index in given)
+    assert max(index for _, index in given) == len(frames()) - 4
+
+
+def test_the_same_seed_gives_the_same_bytes_and_reset_forgets() -> None:
+    _, seen = known()
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]))
+    views(stage, list(frames())[:6])
+    stage.reset()
+    again = views(stage, list(frames()))
+    assert len(again) == len(seen)
+    for one, two in zip(seen, again, strict=True):
+        assert torch.equal(one.camera.T_world_cam, two.camera.T_world_cam) and torch.equal(one.depth, two.depth)
+
+
+def test_without_a_focal_length_it_still_starts() -> None:
+    stage = Odometry()
+    seen = views(stage, list(frames()))
+    assert len(seen) > 5 and stage.events[0].kind == "started"
+
+
+@pytest.mark.parametrize("video", ["black", "still", "one"])
+def test_without_motion_there_is_no_map_and_no_error(video: str) -> None:
+    first = frames()[0]
+    picture = torch.zeros_like(first.rgb) if video == "black" else first.rgb
+    stage = Odometry(patience=3)
+    count = 1 if video == "one" else 6
+    assert views(stage, [Frame(i, i / 10, picture) for i in range(count)]) == []
+    assert [event.kind for event in stage.events] == ["dropped"] * (count - 3 if count > 3 else 0)
+
+
+def test_black_frames_and_a_cut_are_told_and_give_no_view() -> None:
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]))
+    other = RoomsSource(77, frames=3, size=(180, 240), depth="clean")
+    black = [Frame(20 + i, 2.0, torch.zeros_like(frames()[0].rgb)) for i in range(2)]
+    cut = [dataclasses.replace(frame, index=30 + frame.index) for frame in other]
+    seen = views(stage, [*frames()[:10], *black, *cut])
+    assert max(view.frame.index for view in seen) < 20
+    assert [event.kind for event in stage.events] == ["started", "lost"]
+    assert stage.events[1].frame_index == 20
+
+
+def test_a_camera_that_comes_back_is_found() -> None:
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]))
+    black = Frame(50, 5.0, torch.zeros_like(frames()[0].rgb))
+    back = [dataclasses.replace(frame, index=60 + frame.index) for frame in frames()[4:8]]
+    seen = views(stage, [*frames()[:10], black, *back])
+    assert [event.kind for event in stage.events] == ["started", "lost", "found"]
+    poses = {view.frame.index: view.camera.T_world_cam for view in seen}
+    assert torch.allclose(poses[64][:3, 3], poses[4][:3, 3], atol=0.05)
+
+
+def test_a_frame_of_another_size_is_named() -> None:
+    stage = Odometry()
+    stage(frames()[0])
+    with pytest.raises(InputError, match="frame 1 is 100x90, those before it 240x180"):
+        stage(Frame(1, 0.1, torch.zeros(90, 100, 3, dtype=torch.uint8)))
