@@ -72,7 +72,21 @@ def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3R
     return rows
 
 
-def refiners() -> dict[str, QueryRefiner | None]:
+def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
+    """Row -> the whole method with one number or decision changed (docs/moonseg3r.md)."""
+    return {
+        "whole": base,
+        **{f"merge within {t}": replace(base, merge_within=t) for t in (0.7, 0.9, 0.95)},
+        "nothing merges within": replace(base, merge_within=2.0),
+        **{f"match {t}": replace(base, match=t) for t in (1.2, 1.5, 2.1)},
+        "D18 need not touch": replace(base, merge_adjacent=False),
+        "D19 box of all points": replace(base, box_trim=0.0),
+        **{f"D21 token of {n} views": replace(base, token_frames=n) for n in (1, 20, 10_000)},
+        "D22 200 points": replace(base, least_points=200), "no merge in the end": replace(base, merge=0.0),
+    }
+
+
+def refiners() -> Mapping[str, QueryRefiner | None]:
     """Row -> weights: those of "+ refinement" have learnt without the distillation loss."""
     whole, plain = load_bundled_refiner(), load_bundled_refiner(plain=True)
     return {"+ refinement": plain} | dict.fromkeys(("+ distillation", "+ memory", "+ token"), whole)
@@ -110,8 +124,12 @@ class Once:
 def table_2(args: argparse.Namespace, groups: Sequence[Sequence[TrueRoom]]) -> list[dict[str, Any]]:
     """MoonSeg3R: the rows, once for each placement: their numbers do not compare."""
     learnt = not args.only or any(name in args.only for name in list(PAPER)[3:])
-    weights = refiners() if learnt else {}
-    configs = {n: c for n, c in steps_of_table_2(BUNDLED_MOON, learnt).items() if not args.only or n in args.only}
+    if args.decisions:
+        configs = decisions(BUNDLED_MOON)
+        weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, load_bundled_refiner())
+    else:
+        configs, weights = steps_of_table_2(BUNDLED_MOON, learnt), refiners() if learnt else {}
+    configs = {name: config for name, config in configs.items() if not args.only or name in args.only}
     rows = []
     for reconstruct in args.reconstruct:
         mapped: dict[str, list[list[MappedRoom]]] = {name: [[] for _ in groups] for name in configs}
@@ -130,7 +148,7 @@ def table_2(args: argparse.Namespace, groups: Sequence[Sequence[TrueRoom]]) -> l
         print(f"\n{placement:34} {'AP':>13} {'AP50':>13} {'AP25':>13}  purity  compl.  paper's, ScanNet200")
         for made in rows:
             if made["placement"] == placement:
-                paper = " / ".join(f"{v:4.1f}" for v in PAPER[made["name"]])
+                paper = " / ".join(f"{v:4.1f}" for v in PAPER.get(made["name"], ()))
                 print(f"{made['reconstruct']:10} {made['name']:23} {told(made)}  {paper}")
     return rows
 
@@ -141,10 +159,10 @@ def table_2_row(
     """One row in one placement, with the paper's numbers beside it."""
     answers = [measures(group, placement, {}) for group in mapped]
     constant = {m: round(statistics.fmean(a["constant"][m] or 0.0 for a in answers), 4) for m in MEASURES}
-    return {
-        **summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant,
-        "paper_scannet200_percent": dict(zip(MEASURES, PAPER[name], strict=True)),
-    }
+    made = {**summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant}
+    if name in PAPER:
+        made["paper_scannet200_percent"] = dict(zip(MEASURES, PAPER[name], strict=True))
+    return made
 
 
 def row(name: str, arguments: Mapping[str, Any], groups: Sequence[Sequence[TrueRoom]]) -> dict[str, Any]:
@@ -220,6 +238,7 @@ def main() -> None:
     parser.add_argument("--masks", choices=("geometric", "truth"), default="geometric", help="of moonseg3r")
     parser.add_argument("--reconstruct", nargs="+", choices=RECONSTRUCT, default=RECONSTRUCT, help="of moonseg3r")
     parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=PLACEMENTS, help="of moonseg3r")
+    parser.add_argument("--decisions", action="store_true", help="of moonseg3r: one changed at a time, not table 2")
     parser.add_argument("--quick", action="store_true", help="two groups of one room of 20 frames")
     parser.add_argument("--json", type=Path, help="write the table here")
     args = parser.parse_args()
