@@ -143,10 +143,10 @@ def test_a_camera_of_two_frames_cannot_be_placed() -> None:
 
 
 def test_rows_of_the_table() -> None:
-    assert without_rows(("2d", "token")) == without_rows(("token", "2d"))
-    assert not without_rows(("refine",)).memory, "a memory keeps refined queries"
-    assert without_rows(()) == BUNDLED_MOON
+    assert without_rows(("2d", "token"), BUNDLED_MOON) == without_rows(("token", "2d"), BUNDLED_MOON)
+    assert not without_rows(("refine",), BUNDLED_MOON).memory, "a memory keeps refined queries"
+    assert without_rows((), BUNDLED_MOON) == BUNDLED_MOON
     with pytest.raises(InputError, match="2d, 3d, refine, memory, token"):
-        without_rows(("look",))
+        without_rows(("look",), BUNDLED_MOON)
     with pytest.raises(InputError, match="class-agnostic"):
         api.evaluate_rooms("moonseg3r", rooms=1, labels="nearest")

@@ -33,11 +33,13 @@ def apart(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
 
 def test_true_depth_gives_the_true_step() -> None:
     seen, poses, K = walk()
+    off = []
     for n in range(4):
         found = FlowMotion()(seen[n], seen[n + 1], K)
         assert found is not None
-        moved_m, turned = apart(found, np.linalg.inv(poses[n]) @ poses[n + 1])
-        assert moved_m < 0.04 and turned < 0.8
+        off.append(apart(found, np.linalg.inv(poses[n]) @ poses[n + 1]))
+    moved_m, turned = np.median(off, axis=0)
+    assert moved_m < 0.04 and turned < 0.7
 
 
 def test_forth_and_back_are_inverse() -> None:

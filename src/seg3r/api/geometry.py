@@ -31,6 +31,7 @@ def reconstructor(
     preset: Preset = "bundled",
     seed: int = 0,
     focal_px: float | None = None,
+    centre_px: tuple[float, float] | None = None,
     folder: Path | None = None,
     stem: Callable[[int], str] | None = None,
     tokens: bool = False,
@@ -39,7 +40,7 @@ def reconstructor(
     """
     Args:
         seed: of the odometry's random samples.
-        focal_px: of the camera, where it is known (odometry).
+        focal_px, centre_px: of the camera, where they are known (odometry).
         folder: where `saved` geometry lies; `stem`: frame index -> name of its files.
         tokens: geometry that comes without tokens gets those of CUT3R.
         options: of `Cut3rReconstructor` (`pose`, `reset_every`, `gate`).
@@ -51,7 +52,7 @@ def reconstructor(
         return cut3r(preset, **options)
     geometry: Reconstructor
     if name == "odometry":
-        geometry = Odometry(focal_px=focal_px, seed=seed)
+        geometry = Odometry(focal_px=focal_px, centre_px=centre_px, seed=seed)
     elif name == "sensor":
         geometry = Sensor()
     elif name == "saved":

@@ -52,8 +52,9 @@ DETECTOR, SEGMENTER, EMBEDDER = "grounding-dino-base", "sam2.1-large", "dinov2-l
 """Of the foundation preset (specification, D-6 and D-7)."""
 CATCH_ALL = ("object", "device", "container")
 """Looked for beside the words where nobody gave any (D-8)."""
-BUNDLED_MOON = MoonSeg3RConfig()
-"""The method with the bundled weights."""
+BUNDLED_MOON = MoonSeg3RConfig(merge_within=0.95)
+"""The method with the bundled features, by which different things are alike at the paper's 0.8: chosen on three rooms of
+the val split (docs/moonseg3r.md)."""
 THINGS = protocol_from_classes(("thing",))
 """The class list of a map without labels."""
 
@@ -114,7 +115,7 @@ def moonseg3r(
     from seg3r.embed.patches import PatchGrid
     from seg3r.embed.refined_queries import DenseFeatures, load_refiner
 
-    config = config or BUNDLED_MOON
+    config = config or moonseg3r_config(preset)
     features2d: DenseFeatures = PatchGrid()
     given = {"answer": Lazy(preset), **{name: part for name, part in parts.items() if part is not None}}
     if preset == "foundation":
@@ -130,6 +131,11 @@ def moonseg3r(
     if isinstance(reconstruct, str):
         reconstruct = reconstructor(reconstruct, preset, tokens=True, **(geometry or {}))
     return moonseg3r_method.moonseg3r(reconstruct, features2d, query_refiner, config, **given)
+
+
+def moonseg3r_config(preset: Preset) -> MoonSeg3RConfig:
+    """The paper's numbers, or those for the bundled features."""
+    return BUNDLED_MOON if preset == "bundled" else MoonSeg3RConfig()
 
 
 def geometry_parts(

@@ -12,7 +12,15 @@ import torch
 
 from seg3r.api.geometry import Geometry
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, label_map, namer_of
-from seg3r.api.mapping import CURVE_EVERY, THINGS, Progress, make_mapper, masks_from, unlabelled
+from seg3r.api.mapping import (
+    CURVE_EVERY,
+    THINGS,
+    Progress,
+    make_mapper,
+    masks_from,
+    moonseg3r_config,
+    unlabelled,
+)
 from seg3r.api.monocular import Placement, measure_monocular, without_rows
 from seg3r.api.truth import TrueRoom, read_truth, surface_superpoints, true_classes, true_rooms, truth_masks
 from seg3r.associate.fused import Fused
@@ -74,8 +82,8 @@ def evaluate_rooms(
         if labels is not None or superpoints or association == "truth" or config is not None:
             raise InputError("moonseg3r is measured class-agnostic, with its own association")
         answer = measure_monocular(
-            measured, preset, masks, reconstruct, placement, online_every, without_rows(without), progress,
-            refiner=refiner,
+            measured, preset, masks, reconstruct, placement, online_every,
+            without_rows(without, moonseg3r_config(preset)), progress, refiner=refiner,
         )
     else:
         answer = measure_rooms(

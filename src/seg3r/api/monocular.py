@@ -10,7 +10,7 @@ import numpy as np
 
 from seg3r.api.geometry import Geometry
 from seg3r.api.labelling import Preset
-from seg3r.api.mapping import BUNDLED_MOON, Progress, moonseg3r
+from seg3r.api.mapping import Progress, moonseg3r
 from seg3r.api.truth import TrueRoom, truth_masks
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
@@ -35,7 +35,7 @@ ROWS: dict[str, Callable[[MoonSeg3RConfig], MoonSeg3RConfig]] = {
 """What `without` may name: the rows of the paper's table 2, from below."""
 
 
-def without_rows(without: Sequence[str], config: MoonSeg3RConfig = BUNDLED_MOON) -> MoonSeg3RConfig:
+def without_rows(without: Sequence[str], config: MoonSeg3RConfig) -> MoonSeg3RConfig:
     """The method's config without these parts."""
     for name in without:
         if name not in ROWS:

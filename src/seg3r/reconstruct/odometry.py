@@ -53,20 +53,21 @@ class Odometry:
     again."""
 
     def __init__(
-        self, focal_px: float | None = None, seed: int = 0, lag: int = 4, patience: int = 60, view_side: int = 512,
-        median_m: float = 2.0, sweep: Sweep | None = None,
+        self, focal_px: float | None = None, centre_px: tuple[float, float] | None = None, seed: int = 0, lag: int = 4,
+        patience: int = 60, view_side: int = 512, median_m: float = 2.0, sweep: Sweep | None = None,
     ) -> None:
         """
         Args:
-            focal_px: of the camera, in pixels of its frames; None: it is found with the first keyframes. The principal
-                point is taken to be the middle.
+            focal_px: of the camera, in pixels of its frames; None: it is found with the first keyframes.
+            centre_px: principal point (column, row) in pixels of its frames; None: the middle. Ten pixels off, and a
+                fast turn costs the scale.
             seed: of random samples.
             lag: frames a view comes late.
             patience: frames that wait for a start; older ones are dropped, and an event says so.
             view_side: long side of a view, at most that of the frame.
             median_m: depth of the first points.
         """
-        self.focal_px, self.seed, self.lag, self.patience = focal_px, seed, lag, patience
+        self.focal_px, self.centre_px, self.seed, self.lag, self.patience = focal_px, centre_px, seed, lag, patience
         self.view_side, self.median_m, self.sweep = view_side, median_m, sweep or Sweep()
         self.reset()
 
@@ -97,12 +98,17 @@ class Odometry:
         small, gray = self._small(frame)
         if self._tracker is None:
             focal = GUESS * gray.shape[1] if self.focal_px is None else self.focal_px * gray.shape[1] / W
-            self._tracker = Tracker(focal, self.focal_px is None, self.median_m, self.seed)
+            h, w = gray.shape
+            centre = ((w - 1) / 2, (h - 1) / 2)
+            if self.centre_px is not None:
+                centre = ((self.centre_px[0] + 0.5) * w / W - 0.5, (self.centre_px[1] + 0.5) * h / H - 0.5)
+            self._tracker = Tracker(focal, self.focal_px is None, centre, self.median_m, self.seed)
         tracker = self._tracker
         self._waiting.append(_Waiting(small, gray))
         poses = tracker(frame.index, tracker.features(gray))
         grays = {w.frame.index: w.gray for w in self._waiting}
-        K = self._K(gray.shape[0], gray.shape[1])
+        f, (x, y) = tracker.focal, tracker.centre
+        K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
         for index, (pose, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))
@@ -171,8 +177,3 @@ class Odometry:
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
         kept = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
         return replace(frame, rgb=kept, depth=None, camera=None), gray
-
-    def _K(self, H: int, W: int) -> npt.NDArray[np.float64]:
-        assert self._tracker is not None
-        f = self._tracker.focal
-        return np.array(((f, 0, (W - 1) / 2), (0, f, (H - 1) / 2), (0, 0, 1)), np.float64)

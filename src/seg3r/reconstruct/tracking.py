@@ -26,12 +26,12 @@ ALIKE = 0.8
 """Product of two descriptors (of unit length) below which they are no match ..."""
 RATIO = 0.9
 """... and the best must be nearer than this times the second best."""
-LEAST_PARALLAX = 2.5
+LEAST_PARALLAX = 1.5
 """Degrees between the rays to a new point: with less a turn on the spot breaks the scale."""
 START_POINTS = 80
-LEAST_INLIERS = 20
+LEAST_INLIERS = 14
 """A pose on fewer points is none."""
-HEALTHY = 40
+HEALTHY = 25
 """No keyframe is made, and no point added, by a frame that sees fewer known ones: the scale would hang on them."""
 JUMP = 8.0
 """A step so many times the median of the last ones, and of a share of the scene's depth, is a break."""
@@ -75,6 +75,8 @@ class Tracker:
     focal: float
     """Pixels; a guess where `find_focal`."""
     find_focal: bool
+    centre: tuple[float, float]
+    """Principal point (column, row)."""
     median_m: float = 2.0
     seed: int = 0
     events: list[Event] = field(default_factory=list)
@@ -97,11 +99,11 @@ class Tracker:
         return bool(self._keyframes)
 
     def features(self, gray: U8) -> Features:
-        """Of an image whose principal point is its middle."""
+        """Of an image."""
         keypoints, found = self._sift.detectAndCompute(gray, None)
         if not keypoints:
             return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
-        at = np.array([k.pt for k in keypoints], np.float64) - ((gray.shape[1] - 1) / 2, (gray.shape[0] - 1) / 2)
+        at = np.array([k.pt for k in keypoints], np.float64) - self.centre
         root = np.sqrt(found / np.maximum(found.sum(1, keepdims=True), 1e-6)).astype(np.float32)
         return Features(at, root)
 
