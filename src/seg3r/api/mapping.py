@@ -53,8 +53,8 @@ DETECTOR, SEGMENTER, EMBEDDER = "grounding-dino-base", "sam2.1-large", "dinov2-l
 CATCH_ALL = ("object", "device", "container")
 """Looked for beside the words where nobody gave any (D-8)."""
 BUNDLED_MOON = MoonSeg3RConfig(merge_within=0.95)
-"""The method with the bundled features, by which different things are alike at the paper's 0.8: chosen on three rooms of
-the val split (docs/moonseg3r.md)."""
+"""The method with the bundled features, by which different things are alike at 0.8: chosen on three rooms of the
+val split (docs/moonseg3r.md)."""
 THINGS = protocol_from_classes(("thing",))
 """The class list of a map without labels."""
 
