@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt16
 from rich.console import Console
-from seg3r.api.geometry import load_bundled_cut3r
 from torch import Tensor
 from torch.nn import functional
 
+from seg3r.api.geometry import load_bundled_cut3r
 from seg3r.models.cut3r import Cut3r
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.rooms import split_seeds
