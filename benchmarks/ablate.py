@@ -9,24 +9,29 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from kept import Kept, weights_used
 from seg3r.api import METHODS, SWITCHES, evaluate_questions
-from seg3r.api.geometry import load_bundled_refiner, reconstructor
+from seg3r.api.geometry import Geometry, load_bundled_refiner, reconstructor
 from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 from seg3r.api.measuring import measure_rooms, switched_off
 from seg3r.api.monocular import MappedRoom, Placement, map_room, measures
-from seg3r.api.truth import TrueRoom, true_rooms, truth_masks
+from seg3r.api.truth import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
-from seg3r.protocols import Segmenter
+from seg3r.protocols import Reconstructor, Segmenter
+from seg3r.reconstruct.joined import Joined
+from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
 from seg3r.segment.saved import Saved
+from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, Masks, View
 
 MEASURES = ("AP", "AP50", "AP25")
@@ -93,7 +98,7 @@ def refiners() -> Mapping[str, QueryRefiner | None]:
 
 
 class Replayed:
-    """Views made before: all rows see the same geometry, and it is made once."""
+    """Views made before, in the socket of who made them: all rows see the same geometry, and it is made once."""
 
     def __init__(self, views: Sequence[View]) -> None:
         self.views = {view.frame.index: view for view in views}
@@ -121,35 +126,130 @@ class Once:
         return self.made[view.frame.index]
 
 
-def table_2(args: argparse.Namespace, groups: Sequence[Sequence[TrueRoom]]) -> list[dict[str, Any]]:
-    """MoonSeg3R: the rows, once for each placement: their numbers do not compare."""
+class Shared:
+    """All that the rows of a room share: its frames, the tokens of CUT3R, the views of each source of geometry, their
+    masks. Made when asked for, once; of one source at a time."""
+
+    def __init__(self, seed: int, frames: int, depth: str) -> None:
+        recording = RoomsSource(seed, frames=frames, depth=depth, keep=True)
+        truth = truth_surface(recording)
+        assert truth is not None
+        self.room = TrueRoom(recording, truth)
+        self._recurrent: Replayed | None = None
+
+    def recurrent(self) -> Replayed:
+        """CUT3R's views: a source of geometry, and the tokens of the others."""
+        if self._recurrent is None:
+            self._recurrent = Replayed(all_views(reconstructor("cut3r"), self.room.recording))
+        return self._recurrent
+
+    def views(self, reconstruct: Geometry) -> Replayed:
+        """What `reconstructor(reconstruct, tokens=True)` gives."""
+        if reconstruct == "cut3r":
+            return self.recurrent()
+        return Replayed(all_views(Joined(reconstructor(reconstruct), self.recurrent()), self.room.recording))
+
+    def masks(self, masks: str) -> Once:
+        return Once(Saved(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
+
+
+def all_views(geometry: Reconstructor, frames: Iterable[Frame]) -> list[View]:
+    """Of a whole recording."""
+    return [view for frame in frames for view in geometry(frame)] + list(geometry.finish())
+
+
+def rows_asked_for(args: argparse.Namespace) -> tuple[dict[str, MoonSeg3RConfig], Mapping[str, QueryRefiner | None]]:
+    """Row -> config, and its weights."""
     learnt = not args.only or any(name in args.only for name in list(PAPER)[3:])
     if args.decisions:
         configs = decisions(BUNDLED_MOON)
         weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, load_bundled_refiner())
     else:
         configs, weights = steps_of_table_2(BUNDLED_MOON, learnt), refiners() if learnt else {}
-    configs = {name: config for name, config in configs.items() if not args.only or name in args.only}
-    rows = []
-    for reconstruct in args.reconstruct:
-        mapped: dict[str, list[list[MappedRoom]]] = {name: [[] for _ in groups] for name in configs}
-        for g, group in enumerate(groups):
-            for room in group:
-                geometry = reconstructor(reconstruct, tokens=True)
-                views = [view for frame in room.recording for view in geometry(frame)] + list(geometry.finish())
-                segment = Once(Saved(truth_masks(room.recording)) if args.masks == "truth" else GeometricSegmenter())
-                for name, config in configs.items():
-                    mapper = moonseg3r("bundled", config, Replayed(views), weights.get(name), segment=segment)
-                    mapped[name][g].append(map_room(mapper, room, args.placement))
-                print(f"{reconstruct}: {room.recording.name}", file=sys.stderr, flush=True)
-        for placement in args.placement:
-            rows += [table_2_row(name, reconstruct, placement, of) for name, of in mapped.items()]
+    return {name: config for name, config in configs.items() if not args.only or name in args.only}, weights
+
+
+def table_2(
+    args: argparse.Namespace, groups: Sequence[Sequence[int]], frames: int, done: Kept, settings: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """MoonSeg3R: the rows, once for each placement: their numbers do not compare. Room by room; what is known of a row
+    on a room is written down at once."""
+    configs, weights = rows_asked_for(args)
+    steps = [(seed, r, name) for group in groups for seed in group for r in args.reconstruct for name in configs]
+    left = [step for step in steps if any(key(*step, p) not in done.measured for p in args.placement)]
+    if len(left) < len(steps):
+        print(f"{len(steps) - len(left)} of {len(steps)} maps are there already", file=sys.stderr)
+    truths: dict[int, TrueRoom] = {}
+    start, made = time.perf_counter(), 0
+    for group in groups:
+        for seed in group:
+            mine = [step[1:] for step in left if step[0] == seed]
+            if mine:
+                shared = Shared(seed, frames, args.depth)
+                # The frames go with `shared`; the surface is asked for again when rows are scored.
+                truths[seed] = TrueRoom(RoomsSource(seed, frames=frames, depth=args.depth), shared.room.truth)
+            else:
+                truths[seed] = next(iter(bare_rooms((seed,), frames, args.depth)))
+            for reconstruct in dict.fromkeys(r for r, _ in mine):
+                views, segment = shared.views(reconstruct), shared.masks(args.masks)
+                for name in (n for r, n in mine if r == reconstruct):
+                    mapper = moonseg3r("bundled", configs[name], views, weights.get(name), segment=segment)
+                    mapped = map_room(mapper, shared.room, args.placement)
+                    for placement in args.placement:
+                        keep(done, key(seed, reconstruct, name, placement), mapped, placement)
+                    made += 1
+                    minutes = (time.perf_counter() - start) / made * (len(left) - made) / 60
+                    print(f"rooms:{seed} {reconstruct:9}{name:16}{made:5} of {len(left)} maps, about {minutes:.0f} "
+                          "minutes more", file=sys.stderr, flush=True)
+        if any(step[0] in group for step in left):
+            done.write({"rows": scored(args, groups, configs, truths, done, frames), "settings": settings})
+    rows = scored(args, groups, configs, truths, done, frames)
     for placement in args.placement:
         print(f"\n{placement:34} {'AP':>13} {'AP50':>13} {'AP25':>13}  purity  compl.  paper's, ScanNet200")
-        for made in rows:
-            if made["placement"] == placement:
-                paper = " / ".join(f"{v:4.1f}" for v in PAPER.get(made["name"], ()))
-                print(f"{made['reconstruct']:10} {made['name']:23} {told(made)}  {paper}")
+        for row in rows:
+            if row["placement"] == placement:
+                paper = " / ".join(f"{v:4.1f}" for v in PAPER.get(row["name"], ()))
+                print(f"{row['reconstruct']:10} {row['name']:23} {told(row)}  {paper}")
+    return rows
+
+
+def key(seed: int, reconstruct: str, name: str, placement: str) -> str:
+    return f"{reconstruct} | {name} | {placement} | rooms:{seed}"
+
+
+def keep(done: Kept, name: str, mapped: MappedRoom, placement: Placement) -> None:
+    """The end of a map."""
+    said = mapped.said[placement]
+    done.put_prediction(name, said[max(said)], {"scale": mapped.scale if placement == "aligned" else None})
+
+
+def bare_rooms(seeds: Iterable[int], frames: int, depth: str) -> Iterator[TrueRoom]:
+    """To score against: nothing is rendered."""
+    for seed in seeds:
+        recording = RoomsSource(seed, frames=frames, depth=depth)
+        truth = truth_surface(recording)
+        assert truth is not None
+        yield TrueRoom(recording, truth)
+
+
+def scored(
+    args: argparse.Namespace, groups: Sequence[Sequence[int]], names: Iterable[str], truths: Mapping[int, TrueRoom],
+    done: Kept, frames: int,
+) -> list[dict[str, Any]]:
+    """The rows of those groups whose rooms are all there."""
+    whole = [group for group in groups if all(seed in truths for seed in group)]
+    rows = []
+    for reconstruct in args.reconstruct:
+        for placement in args.placement:
+            for name in names:
+                mapped = []
+                for group in whole:
+                    keys = {seed: key(seed, reconstruct, name, placement) for seed in group}
+                    mapped.append([
+                        MappedRoom(truths[s], {placement: {frames: done.prediction(k)}}, done.measured[k]["scale"], {})
+                        for s, k in keys.items()
+                    ])
+                rows.append(table_2_row(name, reconstruct, placement, mapped))
     return rows
 
 
@@ -159,7 +259,10 @@ def table_2_row(
     """One row in one placement, with the paper's numbers beside it."""
     answers = [measures(group, placement, {}) for group in mapped]
     constant = {m: round(statistics.fmean(a["constant"][m] or 0.0 for a in answers), 4) for m in MEASURES}
-    made = {**summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant}
+    made = {**summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant,
+            "groups": len(answers)}
+    if placement == "aligned":
+        made["scales"] = [None if m.scale is None else round(m.scale, 4) for group in mapped for m in group]
     if name in PAPER:
         made["paper_scannet200_percent"] = dict(zip(MEASURES, PAPER[name], strict=True))
     return made
@@ -240,22 +343,30 @@ def main() -> None:
     parser.add_argument("--placement", nargs="+", choices=PLACEMENTS, default=PLACEMENTS, help="of moonseg3r")
     parser.add_argument("--decisions", action="store_true", help="of moonseg3r: one changed at a time, not table 2")
     parser.add_argument("--quick", action="store_true", help="two groups of one room of 20 frames")
-    parser.add_argument("--json", type=Path, help="write the table here")
+    parser.add_argument("--fresh", action="store_true", help="of moonseg3r: measure anew what the file holds")
+    parser.add_argument("--json", type=Path, help="write the table here; moonseg3r goes on where it was interrupted")
     args = parser.parse_args()
     seeds, rooms, frames = (2, 1, 20) if args.quick else (args.seeds, args.rooms, args.frames)
-    groups = [
-        list(true_rooms(args.split, rooms, seed * rooms, frames, depth=args.depth, keep=True)) for seed in range(seeds)
-    ]
     settings: dict[str, Any] = {
         "method": args.method, "split": args.split, "depth": args.depth, "seeds": seeds, "rooms": rooms,
         "frames": frames,
     }
     if args.method == "moonseg3r":
+        numbers = list(split_seeds(args.split, seeds * rooms))
+        same = {name: settings[name] for name in ("method", "split", "depth", "frames")} | {
+            "masks": args.masks, "config": asdict(BUNDLED_MOON), "weights": weights_used()}
+        settings |= same
         try:
-            write(args.json, {"rows": table_2(args, groups), "settings": settings | {"masks": args.masks}})
+            done = Kept(args.json, same, args.fresh)
+            apart = [numbers[g * rooms : (g + 1) * rooms] for g in range(seeds)]
+            done.write({"rows": table_2(args, apart, frames, done, settings), "settings": settings})
         except InputError as error:
             parser.exit(2, f"{error}\n")
     else:
+        groups = [
+            list(true_rooms(args.split, rooms, seed * rooms, frames, depth=args.depth, keep=True))
+            for seed in range(seeds)
+        ]
         rows, questions = tracked(args, groups)
         settings["questions"] = "perfect masks, 8 of each kind a room"
         write(args.json, {"rows": rows, "questions": questions, "settings": settings})

@@ -214,6 +214,9 @@ def main() -> None:
     parser.add_argument("--reconstruct", default="odometry", choices=("odometry", "cut3r", "sensor", "saved"))
     parser.add_argument("--folder", type=Path, help="where saved geometry lies")
     parser.add_argument("--focal-px", type=float, help="of the camera, where it is known (odometry)")
+    parser.add_argument(
+        "--centre-px", type=float, nargs=2, metavar=("X", "Y"), help="principal point, where it is known (odometry)"
+    )
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--frames", type=int, default=60, help="length of the walk through a room")
     parser.add_argument("--size", type=int, nargs=2, default=(240, 320), metavar=("H", "W"), help="of a room's frames")
@@ -234,14 +237,18 @@ def measure(args: argparse.Namespace) -> None:
     known = truths(recording)
     if args.video:
         known = renumbered(known, recording, source)
+    centre_px = None if args.centre_px is None else tuple(args.centre_px)
     runs = []
     for seed in range(args.seeds if args.reconstruct in SEEDED else 1):
         console.print(f"seed {seed} of {args.recording}, {args.reconstruct}")
-        geometry = reconstructor(args.reconstruct, seed=seed, focal_px=args.focal_px, folder=args.folder)
+        geometry = reconstructor(
+            args.reconstruct, seed=seed, focal_px=args.focal_px, centre_px=centre_px, folder=args.folder
+        )
         found = run(geometry, source, known, args.reconstruct != "sensor")
         runs.append({"seed": seed, **{name: rounded(value) for name, value in found.items()}})
     settings = {
         "recording": args.recording, "video": args.video, "reconstruct": args.reconstruct, "focal_px": args.focal_px,
+        "centre_px": centre_px,
         "frames": [args.frames, *args.size] if is_room else None, "announced_within": ANNOUNCED, "drift_over": DRIFT,
     }
     Console(file=sys.stdout, width=120).print(table(runs, f"{args.reconstruct} on {args.recording}"))

@@ -143,6 +143,7 @@ def assert_same_map(a: SceneMap, b: SceneMap) -> None:
         assert torch.equal(one, other), f"{name}: {one} is not {other}"
     for name in ("frames", "last_frame", "next_id", "name_votes", "voxel_m", "visible_m", "widths"):
         assert getattr(a, name) == getattr(b, name), name
+    assert [a.became(i) for i in range(a.next_id)] == [b.became(i) for i in range(b.next_id)]
     assert np.array_equal(a.T_world_map, b.T_world_map)
     assert len(a.keyframes) == len(b.keyframes)
     for k, q in zip(a.keyframes, b.keyframes, strict=True):

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 
 from seg3r import api
+from seg3r.api import geometry
 from seg3r.api.geometry import reconstructor
 from seg3r.api.mapping import BUNDLED_MOON
 from seg3r.api.monocular import Placement, measure_monocular, without_rows
@@ -19,6 +20,7 @@ from seg3r.api.truth import true_rooms
 from seg3r.cli import main
 from seg3r.errors import InputError
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
+from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.reconstruct.joined import Joined
 from tests.test_cli import refused
@@ -54,8 +56,8 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refiner(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Untrained, for the tokens and features of the bundled preset."""
     folder = tmp_path_factory.mktemp("refiner")
-    geometry = reconstructor("cut3r")
-    view = geometry(WALKED[0][0])[0]
+    network = reconstructor("cut3r")
+    view = network(WALKED[0][0])[0]
     assert view.tokens is not None
     sizes = QueryRefinerConfig(tokens=view.tokens.shape[2], features=81, width=16, heads=2, ffn=16, psi=16, layers=1)
     with torch.random.fork_rng(devices=[]):
@@ -94,6 +96,11 @@ def test_what_does_not_fit_is_said_in_one_line(
     moon = ["run", "moonseg3r", str(recording), *out]
     assert "--reconstruct is moonseg3r's" in refused(
         capsys, "run", "opentrack3d", str(recording), *out, "--reconstruct", "cut3r")
+    assert "--centre is moonseg3r's" in refused(
+        capsys, "run", "opentrack3d", str(recording), *out, "--centre", "64", "48")
+    for flag in (["--focal", "110"], ["--centre", "64", "48"]):
+        assert f"{flag[0]}: the camera's numbers belong to --reconstruct odometry; sensor" in refused(
+            capsys, *moon, "--reconstruct", "sensor", *flag)
     assert "--geometry DIR" in refused(capsys, *moon, "--refiner", str(refiner), "--reconstruct", "saved")
     assert "belongs to --reconstruct saved" in refused(
         capsys, *moon, "--reconstruct", "cut3r", "--geometry", str(recording))
@@ -109,6 +116,18 @@ def _mesh(folder: Path) -> Path:
     path = folder / "box.ply"
     trimesh.creation.box().export(path)
     return path
+
+
+def test_what_is_known_of_the_camera_reaches_the_odometry(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(focal_px: object, centre_px: object, seed: int) -> Reconstructor:
+        raise InputError(f"focal {focal_px}, centre {centre_px}")
+
+    monkeypatch.setattr(geometry, "Odometry", told)
+    command = ["run", "moonseg3r", str(recording), "--out", str(tmp_path / "map")]
+    assert "focal 110.0, centre (60.5, 50.0)" in refused(capsys, *command, "--focal", "110", "--centre", "60.5", "50")
+    assert "focal None, centre None" in refused(capsys, *command)
 
 
 def test_geometry_by_name() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from seg3r.api import questions as asking
 from seg3r.api.questions import MappedQuestions, evaluate_questions, evaluate_tasks, phrase_ap
 from seg3r.api.truth import TrueRoom, true_rooms
+from seg3r.cli import main
 from seg3r.evaluate.benchmarks import SCENEFUN3D
 from seg3r.evaluate.instance_ap import ScenePrediction
 from seg3r.evaluate.run import Truth
@@ -23,6 +25,7 @@ from seg3r.types import Answer
 from tests.evaluate import lookalikes
 from tests.maps import table_map
 from tests.sources import layouts
+from tests.test_cli import refused
 
 PARTS = 1000
 """Vertices of each thing."""
@@ -190,25 +193,35 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
 # ---- tasks in words --------------------------------------------------------------------------------------------------
 
 
-def test_descriptions_are_asked_of_the_map(room: TrueRoom, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="module")
+def visits(room: TrueRoom, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A room's frames as a visit of SceneFun3D, the scan what the first frame sees; each thing is to be found by its
-    name among things that are named by what one does to them."""
+    name. The data set, and what it asks."""
+    folder = tmp_path_factory.mktemp("scenefun3d")
     frames = list(room.recording)[:3]
     first = frames[0]
     assert first.camera is not None and first.depth is not None
-    monkeypatch.setattr(layouts, "SIZE", first.camera.size)
-    monkeypatch.setattr(layouts, "K", first.camera.K.numpy())
-    layouts.write_scenefun3d(tmp_path / "421254" / "42445132", [
-        layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
-        for f in frames if f.camera is not None and f.depth is not None
-    ])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "SIZE", first.camera.size)
+        patch.setattr(layouts, "K", first.camera.K.numpy())
+        layouts.write_scenefun3d(folder / "421254" / "42445132", [
+            layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
+            for f in frames if f.camera is not None and f.depth is not None
+        ])
     scan = transform(first.camera.T_world_cam, unproject(first.depth, first.camera.K)[first.depth > 0]).numpy()
     ids = room.recording.truth(0)[0][first.depth > 0].numpy()
     shown = [(o.name, np.flatnonzero(ids == o.id).tolist()) for o in room.recording.room.objects if (ids == o.id).any()]
+    asked = [f"the {name}" for name, _ in shown]
     lookalikes.write_scenefun3d(
-        tmp_path, "421254", scan, [("rotate", own) for _, own in shown],
-        [(f"the {name}", [i]) for i, (name, _) in enumerate(shown)],
+        folder, "421254", scan, [("rotate", own) for _, own in shown], [(text, [i]) for i, text in enumerate(asked)]
     )
+    return folder, asked
+
+
+def test_descriptions_are_asked_of_the_map(
+    visits: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of things that are named by what one does to them."""
     asked: list[str] = []
 
     class All:
@@ -220,9 +233,32 @@ def test_descriptions_are_asked_of_the_map(room: TrueRoom, tmp_path: Path, monke
             return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
 
     monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: All())
-    result = evaluate_tasks(tmp_path, every=1)
-    assert asked == [f"the {name}" for name, _ in shown] == list(result.texts.values())
-    assert 0 < result.as_one_mask["mIoU"] < 1 and len(result.masks) == len(shown) > 2
+    result = evaluate_tasks(visits[0], every=1)
+    assert asked == visits[1] == list(result.texts.values())
+    assert 0 < result.as_one_mask["mIoU"] < 1 and len(result.masks) == len(asked) > 2
     assert result.constant.overall.ap25 > 0
     told = result.as_json()["settings"]
     assert (told["task"], told["labels"], told["every"], told["visits"]) == (2, "nearest", 1, ["421254"])
+
+
+def test_task_2_as_a_command(
+    visits: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the bundled weights."""
+    command = ["evaluate", "scenefun3d", str(visits[0]), "--every", "1", "--task", "2"]
+    main([*command, "--json", str(tmp_path / "2.json")])
+    said = capsys.readouterr().out
+    assert f"task 2: {len(visits[1])} descriptions" in said and "mIoU" in said
+    told = json.loads((tmp_path / "2.json").read_text())
+    assert [each["text"] for each in told["descriptions"].values()] == visits[1]
+    assert told["settings"].items() >= {
+        "task": 2, "every": 1, "method": "opentrack3d", "preset": "bundled", "masks": None, "labels": "nearest",
+        "model": None,
+    }.items()
+    for flags, why in (
+        (["--labels", "votes"], "nearest or mllm"), (["--saved", str(tmp_path / "kept")], "--saved"),
+        (["--method", "moonseg3r"], "opentrack3d"), (["--chat", "qwen3-vl-4b"], "--labels mllm"),
+        (["--scenes", "nowhere"], "nowhere"),
+    ):
+        assert why in refused(capsys, *command, *flags)
+    assert not (tmp_path / "kept").exists()

@@ -26,6 +26,7 @@ def living() -> SceneMap:
     """Instances have come, gone and been merged; rows have been used again."""
     scene = run(mapper_of(WALKED, Sloppy(WALKED), LOOKS), WALKED)
     assert scene.next_id > len(scene) > 2
+    assert any(scene.became(i) != i for i in range(scene.next_id))
     scene.name_votes[int(scene.ids[0])] = {"z": 0.1, "a cup": 1 / 3}
     return scene
 
@@ -47,7 +48,31 @@ def test_a_map_goes_on_after_load_as_it_would_have(stop: int, tmp_path: Path) ->
     run(mapper_of(WALKED, Sloppy(WALKED), LOOKS, scene=(part := SceneMap())), WALKED[:stop])
     part.save(tmp_path / "m")
     resumed = mapper_of(WALKED, Sloppy(WALKED), LOOKS, scene=SceneMap.load(tmp_path / "m"))
+    assert any(part.became(i) != i for i in range(part.next_id)) == (stop > 1), "merged before the stop"
     assert_same_map(through, run(resumed, WALKED[stop:]))
+
+
+def test_who_became_whom_is_saved(living: SceneMap, tmp_path: Path) -> None:
+    """Also over two steps, of which the first was taken before the map was saved; a file of an earlier version has
+    nothing to tell."""
+    scene = living.copy()
+    first, second, third = scene.ids.tolist()[:3]
+    scene.merge(second, first)
+    scene.save(tmp_path / "m")
+    back = SceneMap.load(tmp_path / "m")
+    assert back.became(first) == second and back.became(third) == third
+    back.merge(third, second)
+    assert back.became(first) == back.became(second) == third
+    back.save(tmp_path / "n")
+    again = SceneMap.load(tmp_path / "n")
+    assert [again.became(i) for i in range(again.next_id)] == [back.became(i) for i in range(back.next_id)]
+    header = json.loads((data := (tmp_path / "n").read_bytes())[8 : 8 + int.from_bytes(data[:8], "little")])
+    arrays = load_file(tmp_path / "n")
+    del arrays["merged_into"]
+    save_file(arrays, tmp_path / "earlier", metadata=header["__metadata__"])
+    earlier = SceneMap.load(tmp_path / "earlier")
+    assert [earlier.became(i) for i in range(earlier.next_id)] == list(range(back.next_id))
+    assert torch.equal(earlier.ids, back.ids)
 
 
 def test_an_emptied_map_still_never_reuses_an_id(living: SceneMap, tmp_path: Path) -> None:
@@ -83,9 +108,14 @@ def test_what_is_no_map_is_refused(living: SceneMap, tmp_path: Path) -> None:
     save_file(short, tmp_path / "one short", metadata=header)
     crooked = dict(arrays, **{"point.color": arrays["point.color"][:-1]})
     save_file(crooked, tmp_path / "a colour short", metadata=header)
+    alive = int(living.ids[0])
+    a, b = [i for i in range(living.next_id) if i not in living.ids.tolist()][:2]
+    mergers = {"in a circle": [[a, b], [b, a]], "never given": [[a, 10**6]], "of the living": [[alive, a]]}
+    for name, pairs in mergers.items():
+        save_file(dict(arrays, merged_into=np.array(pairs)), tmp_path / name, metadata=header)
     (tmp_path / "folder").mkdir()
     for name in [*bad, "foreign", "bare", "absent", "folder", "lacks an array", "bad json", "lacks a key",
-                 "points at nothing", "one short", "a colour short"]:
+                 "points at nothing", "one short", "a colour short", *mergers]:
         with pytest.raises(InputError) as caught:
             SceneMap.load(tmp_path / name)
         assert name in str(caught.value)

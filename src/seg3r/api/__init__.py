@@ -22,12 +22,12 @@ from seg3r.api.measuring import (
     give_identity,
     switched_off,
 )
-from seg3r.api.questions import evaluate_questions
+from seg3r.api.questions import evaluate_questions, evaluate_tasks
 from seg3r.api.truth import read_truth, truth_masks, truth_surface
 
 __all__ = [
-    "METHODS", "SWITCHES", "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "frames",
-    "geometry_parts", "give_identity", "make_mapper", "map_recording", "masks_from", "mesh_of", "moonseg3r",
-    "namer_for", "opentrack3d", "read_truth", "switched_off", "truth_masks", "truth_surface", "weights_listed",
-    "words_called", "write_json",
+    "METHODS", "SWITCHES", "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms",
+    "evaluate_tasks", "frames", "geometry_parts", "give_identity", "make_mapper", "map_recording", "masks_from",
+    "mesh_of", "moonseg3r", "namer_for", "opentrack3d", "read_truth", "switched_off", "truth_masks", "truth_surface",
+    "weights_listed", "words_called", "write_json",
 ]

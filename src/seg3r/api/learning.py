@@ -23,6 +23,7 @@ from seg3r.train.looks import ChatBatches, RegionBatches, SeenRoom, see_rooms
 from seg3r.train.loop import CHECKPOINT
 from seg3r.train.maps import map_rooms
 from seg3r.train.mllm import train_mllm
+from seg3r.train.parallel import Crew
 from seg3r.train.walks import Walks, render_walks
 
 Twin = Literal["clip", "mllm", "cut3r", "moonseg3r"]
@@ -66,10 +67,16 @@ def train(
         preset: of moonseg3r: whose tokens, features and masks of videos it learns on.
         plain: of moonseg3r: without the distillation loss (a row of the paper's table 2).
 
+    Started by `accelerate launch` or `torchrun`, cut3r and moonseg3r are trained by several processes together.
+
     Raises:
-        InputError: `out` holds a run and `resume` is not asked for.
+        InputError: `out` holds a run and `resume` is not asked for; several processes for what learns in one.
     """
-    if not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
+    crew = Crew(device)
+    if crew.count > 1 and twin not in ("cut3r", "moonseg3r"):
+        raise InputError(f"{twin} learns in one process; cut3r and moonseg3r learn in several")
+    tick = tick if crew.main else None
+    if crew.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
         raise InputError(f"{out}: holds a run; --resume goes on with it")
     if twin != "moonseg3r" and (videos is not None or preset != "bundled" or plain):
         raise InputError(f"{twin} learns on rooms; videos, preset and plain are moonseg3r's")
@@ -77,18 +84,21 @@ def train(
     command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
     note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
     if twin == "cut3r":
-        rendered = rendered_walks(many, walks, tick)
+        with crew.main_first():
+            rendered = rendered_walks(many, walks, tick)
         depth_steps = round(DEPTH_SHARE * count)
         return train_cut3r(
             rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
-            data=_described(rendered), progress=note,
+            data=_described(rendered), progress=note, crew=crew,
         )
     if twin == "moonseg3r":
-        clips, data = prepared_clips(out / "clips", many, walks, videos, preset, seed, tick)
+        with crew.main_first():
+            clips, data = prepared_clips(out / "clips", many, walks, videos, preset, seed, tick)
         command += "".join((f" --videos {videos}" if videos else "", f" --preset {preset}", " --plain" * plain))
         return queries.train_moonseg3r(
             clips, out, count, queries.TWIN if preset == "bundled" else QueryRefinerConfig(tokens=0, features=0), seed,
             device, distil=0.0 if plain else queries.DISTIL, command=command, data=data, progress=note,
+            crew=crew,
         )
     seen = seen_rooms(many, maps, tick)
     data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"

@@ -140,7 +140,8 @@ def moonseg3r_config(preset: Preset) -> MoonSeg3RConfig:
 
 def geometry_parts(
     method: str, preset: Preset, recording: Recording, reconstruct: Geometry | None = None, folder: Path | None = None,
-    focal_px: float | None = None, refiner: Path | None = None, seed: int = 0,
+    focal_px: float | None = None, centre_px: tuple[float, float] | None = None, refiner: Path | None = None,
+    seed: int = 0,
 ) -> dict[str, Any]:
     """What a method is told of where its geometry comes from. By default odometry, or CUT3R where the large weights
     are.
@@ -149,14 +150,22 @@ def geometry_parts(
         InputError: a choice that the method does not leave.
     """
     if method != "moonseg3r":
-        given = {"--reconstruct": reconstruct, "--geometry": folder, "--focal": focal_px, "--refiner": refiner}
+        given = {
+            "--reconstruct": reconstruct, "--geometry": folder, "--focal": focal_px, "--centre": centre_px,
+            "--refiner": refiner,
+        }
         if unused := [name for name, value in given.items() if value is not None]:
             raise InputError(f"{method} takes depth and pose as the recording gives them; {unused[0]} is moonseg3r's")
         return {}
     name = reconstruct or ("cut3r" if preset == "foundation" else "odometry")
     if folder is not None and name != "saved":
         raise InputError(f"--geometry {folder}: the folder belongs to --reconstruct saved, not to {name}")
-    geometry = {"folder": folder, "focal_px": focal_px, "seed": seed, "stem": recording.stem}
+    if name != "odometry" and (focal_px is not None or centre_px is not None):
+        flag = "--focal" if focal_px is not None else "--centre"
+        raise InputError(f"{flag}: the camera's numbers belong to --reconstruct odometry; {name} has its own")
+    geometry = {
+        "folder": folder, "focal_px": focal_px, "centre_px": centre_px, "seed": seed, "stem": recording.stem,
+    }
     return {"reconstruct": name, "refiner": refiner, "geometry": geometry}
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import Positional
+from tyro.conf import Positional, arg
 
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, reasons, say, size, table
 
@@ -68,6 +68,8 @@ class Run:
     """The folder of `saved` depth and poses."""
     focal: float | None = None
     """Focal length in pixels, where it is known (odometry)."""
+    centre: Annotated[tuple[float, float] | None, arg(metavar="X Y")] = None
+    """Principal point in pixels of the frames, column and row, where it is known (odometry). By default the middle."""
     refiner: Path | None = None
     """Another query refiner than the bundled one (moonseg3r): a folder that `seg3r train moonseg3r` made."""
     every: int = 1
@@ -83,7 +85,7 @@ class Run:
         figures = _map(
             self.method, self.source, self.out, self.preset, self.masks, self.every, self.resume, self.seed,
             self.vocabulary, self.labels, self.chat, self.mesh, self.reconstruct, self.geometry, self.focal,
-            self.refiner,
+            self.centre, self.refiner,
         )
         emit(self.json, figures)
         skipped = sum(figures["skipped"].values())
@@ -170,7 +172,8 @@ def _map(
     method: str, source: str, out: Path, preset: Literal["bundled", "foundation"], masks: str | None, every: int,
     resume: bool, seed: int, vocabulary: str | None = None, labels: Literal["nearest", "mllm"] | None = None,
     chat: str | None = None, mesh: Path | None = None, reconstruct: Geometry | None = None,
-    geometry: Path | None = None, focal: float | None = None, refiner: Path | None = None,
+    geometry: Path | None = None, focal: float | None = None, centre: tuple[float, float] | None = None,
+    refiner: Path | None = None,
 ) -> dict[str, Any]:
     """`run`, with a bar."""
     from seg3r import api
@@ -178,7 +181,7 @@ def _map(
     words = None if vocabulary is None else api.words_called(vocabulary)
     recording = api.frames(source, every)
     namer = api.namer_for(labels, words, preset, chat)
-    parts = api.geometry_parts(method, preset, recording, reconstruct, geometry, focal, refiner, seed)
+    parts = api.geometry_parts(method, preset, recording, reconstruct, geometry, focal, centre, refiner, seed)
     mapper = api.make_mapper(
         method, preset, words=None if words is None else words.words, segment=api.masks_from(recording, masks),
         superpoints=None if mesh is None else api.mesh_of(mesh), **parts,
@@ -187,7 +190,7 @@ def _map(
         "method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed,
         "vocabulary": vocabulary, "labels": labels, "chat": chat, "mesh": None if mesh is None else str(mesh),
         "reconstruct": parts.get("reconstruct"), "geometry": None if geometry is None else str(geometry),
-        "focal": focal, "refiner": None if refiner is None else str(refiner),
+        "focal": focal, "centre": centre, "refiner": None if refiner is None else str(refiner),
     }
     # A map of one camera lies elsewhere than the truth and has another scale: `evaluate rooms` brings them together.
     truth = api.truth_surface(recording) if parts.get("reconstruct", "sensor") == "sensor" else None

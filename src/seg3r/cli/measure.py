@@ -233,10 +233,38 @@ class EvaluateScanNetPP(EvaluateDataset):
     dataset = "scannetpp"
 
 
+@dataclass(frozen=True)
 class EvaluateSceneFun3D(EvaluateDataset):
-    """A method on SceneFun3D, functionality segmentation: 9 affordances."""
+    """A method on SceneFun3D: functionality segmentation (9 affordances), or tasks in words."""
 
     dataset = "scenefun3d"
+    task: Literal[1, 2] = 1
+    """1: functionality segmentation. 2: every description of a visit is asked of its map; --labels says who names and
+    answers, by default nearest."""
+
+    def __call__(self) -> None:
+        from seg3r import api
+        from seg3r.errors import InputError
+
+        if self.task == 1:
+            super().__call__()
+            return
+        if self.labels == "votes":
+            raise InputError("--labels votes answers no question; task 2 takes nearest or mllm")
+        if self.chat is not None and self.labels != "mllm":
+            raise InputError(f"--chat {self.chat}: a language model goes with --labels mllm")
+        if self.saved is not None:
+            raise InputError(f"--saved {self.saved}: task 2 keeps nothing on the way; leave it out")
+        if self.method != "opentrack3d":
+            raise InputError(f"{self.method} does not map in the world of the scan; task 2 takes opentrack3d")
+        with Steps() as tick:
+            result = api.evaluate_tasks(
+                self.data, self.method, self.preset, self.masks, self.labels or "nearest", self.chat, self.scenes,
+                self.every, tick,
+            )
+        emit(self.json, result.as_json())
+        for line in result.lines():
+            say(line)
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -39,9 +39,9 @@ class Said:
     frame_index: int
     camera: Camera
     """As it was inferred."""
-    pixels: Int64[Tensor, "n 2"]
+    pixels: Int[Tensor, "n 2"]
     """Rows and columns of the view."""
-    ids: Int64[Tensor, "n"]
+    ids: Int[Tensor, "n"]
     """Whose they are; ids of that moment."""
     stride: int
 
@@ -55,8 +55,10 @@ class Ledger:
     def add(self, scene: SceneMap, view: View, segments: Segments, matches: Matches) -> Int64[Tensor, "m"]:
         """`SceneMap.add`, noted."""
         ids = scene.add(view, segments, matches)
+        # Every pixel of a long video: short numbers.
         self.said.append(Said(
-            view.frame.index, view.camera, segments.pixels.long(), ids[segments.segment_ids.long()], segments.stride
+            view.frame.index, view.camera, segments.pixels.short(), ids[segments.segment_ids.long()].int(),
+            segments.stride,
         ))
         return ids
 

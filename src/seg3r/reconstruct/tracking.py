@@ -7,7 +7,7 @@ bundle adjustment of the last keyframes. Up to scale: the first points have a me
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,12 +33,19 @@ LEAST_INLIERS = 14
 """A pose on fewer points is none."""
 HEALTHY = 25
 """No keyframe is made, and no point added, by a frame that sees fewer known ones: the scale would hang on them."""
-JUMP = 8.0
+JUMP = 5.0
 """A step so many times the median of the last ones, and of a share of the scene's depth, is a break."""
 WINDOW = 7
 """Keyframes whose poses a bundle adjustment moves."""
-GAP = 10
-"""Frames between two keyframes at most."""
+MOVED = 0.01
+"""Of the focal length: how far known points move in the image between two keyframes."""
+SCARCE = 120
+"""A frame that sees fewer known points becomes a keyframe at once."""
+PATIENCE = 15
+"""Frames after a loss within which a pose must be near the last one; later any place in the map will do."""
+START_PARALLAX = 1.0
+"""Degrees that matches move beyond what a turn on the spot explains, in the median, before a map is started: with less,
+the essential matrix of a forward step is often one of a turn, tens of degrees off."""
 
 
 class Features(NamedTuple):
@@ -89,8 +96,8 @@ class Tracker:
         self._pose: F64 = np.eye(4)
         self._step: F64 = np.eye(4)
         self._steps: list[float] = []
-        self._since = 0
-        self._lost = False
+        self._last: tuple[Features, I64] | None = None
+        self._missed = 0
         self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=0.01)
 
     @property
@@ -131,8 +138,6 @@ class Tracker:
             if len(pairs) < START_POINTS:
                 continue
             a, b = first.pixels[pairs[:, 0]], last.pixels[pairs[:, 1]]
-            if np.median(np.linalg.norm(a - b, axis=1)) < 0.02 * self.focal:
-                return {}
             found = self._two_views(a, b)
             if found is None:
                 continue
@@ -160,8 +165,8 @@ class Tracker:
     def _two_views(self, a: F64, b: F64) -> tuple[F64, F64, npt.NDArray[np.bool_]] | None:
         """Second pose, points, and which pairs they are; None without parallax."""
         K = np.diag((self.focal, self.focal, 1.0))
-        cv2.setRNGSeed(self.seed)
-        essential, inliers = cv2.findEssentialMat(a, b, K, method=cv2.USAC_MAGSAC, prob=0.9999, threshold=1.0)
+        how = self._consensus(1.0, 2000, cv2.SCORE_METHOD_MAGSAC, cv2.LOCAL_OPTIM_SIGMA)
+        essential, inliers = cv2.findEssentialMat(a, b, K, K, None, None, how)
         if essential is None or essential.shape != (3, 3):
             return None
         count, R, t, mask = cv2.recoverPose(essential, a, b, K, mask=inliers.copy())
@@ -170,6 +175,8 @@ class Tracker:
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = R, t.ravel()
         good = mask.ravel() > 0
+        if np.median(beyond_turning(a[good] / self.focal, b[good] / self.focal)) < START_PARALLAX:
+            return None
         points, usable = triangulated(np.eye(4), pose, a[good], b[good], self.focal, 1.5)
         if usable.sum() < START_POINTS or usable.mean() < 0.5:
             return None
@@ -179,45 +186,74 @@ class Tracker:
     # ---- frame by frame ------------------------------------------------------------------------------------------
 
     def _track(self, index: int, seen: Features, grow: bool = True) -> tuple[F64, F64] | None:
-        guess = self._step @ self._pose
-        found = None
-        if not self._lost:
-            for radius in (16.0, 48.0):
-                found = self._located(guess, seen, radius)
-                if found is not None:
-                    break
-        found = found or self._relocated(seen)
+        """Pose of a frame and the depths of the known points it sees; None, with an event, where it cannot be told."""
+        found = self._found(index, seen)
         if found is None:
-            if not self._lost:
-                self.events.append(Event(index, "lost", "too little of the map is in view"))
-            self._lost = True
+            self._missed += 1
             return None
         pose, feature, point = found
-        depth = (self._points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
-        moved = float(np.linalg.norm(centre(pose) - centre(self._pose)))
-        usual = max(float(np.median(self._steps[-30:])) if self._steps else 0.0, 0.02 * float(np.median(depth)))
-        if self._lost:
+        if self._missed:
             self.events.append(Event(index, "found", "in the same map again"))
-        elif self._steps and moved > JUMP * usual:
-            self.events.append(Event(index, "refused", f"a step {moved / usual:.0f} times the usual one"))
-            self._lost = True
-            return None
         else:
-            self._steps.append(moved)
-        self._step = pose @ np.linalg.inv(self._pose) if not self._lost else np.eye(4)
-        self._lost, self._pose = False, pose
-        self._since += 1
-        if grow and len(point) >= HEALTHY and self._wanted(len(point)):
+            self._steps.append(distance(pose, self._pose))
+        self._step = np.eye(4) if self._missed else pose @ np.linalg.inv(self._pose)
+        self._pose, self._missed = pose, 0
+        own = np.full(len(seen.pixels), -1, np.int64)
+        own[feature] = point
+        self._last = (seen, own)
+        depth = (self._points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
+        if grow and len(point) >= HEALTHY and self._wanted(seen, own):
             self._grow(pose, seen, feature, point)
             pose = self._pose
         return pose.copy(), depth
+
+    def _found(self, index: int, seen: Features) -> tuple[F64, I64, I64] | None:
+        """Pose, features and points: of what follows the last frame, what goes on as before, and what merely looks
+        alike, the one that agrees with most points and is no leap."""
+        tried = [self._followed(seen)]
+        if not self._missed and (tried[0] is None or len(tried[0][1]) < SCARCE):
+            tried.append(self._located(self._step @ self._pose, seen, 24.0))
+        found = self._likely(tried)
+        if found is None:
+            tried.append(self._relocated(seen))
+            found = self._likely(tried[-1:])
+        if found is None and not self._missed:
+            leapt = any(each is not None for each in tried)
+            self.events.append(
+                Event(index, "refused", "a step far beyond the usual") if leapt
+                else Event(index, "lost", "too little of the map is in view")
+            )
+        return found
+
+    def _likely(self, tried: list[tuple[F64, I64, I64] | None]) -> tuple[F64, I64, I64] | None:
+        """The one with most points of those that are no leap from the last known pose."""
+        likely = [each for each in tried if each is not None and (self._missed > PATIENCE or not self._leap(each))]
+        return max(likely, key=lambda each: len(each[1]), default=None)
+
+    def _leap(self, found: tuple[F64, I64, I64]) -> bool:
+        pose, _, point = found
+        depth = (self._points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
+        usual = max(float(np.median(self._steps[-30:])) if self._steps else 0.0, 0.02 * float(np.median(depth)))
+        return bool(self._steps) and distance(pose, self._pose) > JUMP * usual * (1 + self._missed)
+
+    def _followed(self, seen: Features) -> tuple[F64, I64, I64] | None:
+        """By looks, from the last frame that had a pose and the last two keyframes."""
+        pairs = []
+        earlier = [(k.features, k.point) for k in self._keyframes[-2:]]
+        for features, point in [*earlier, *([] if self._last is None else [self._last])]:
+            rows = np.flatnonzero(point >= 0)
+            own = mutual_matches(seen.descriptors, features.descriptors[rows])
+            pairs.append(np.stack((own[:, 0], point[rows[own[:, 1]]]), 1))
+        feature, point = np.unique(np.concatenate(pairs), axis=0).T
+        pose = self._pnp(seen.pixels[feature], self._points[point])
+        return None if pose is None else self._located(pose, seen, 12.0)
 
     def _located(self, guess: F64, seen: Features, radius: float) -> tuple[F64, I64, I64] | None:
         """Pose, features and points that agree; from points found near where the guess projects them."""
         feature, point = self._near(guess, seen, radius)
         if len(point) < LEAST_INLIERS:
             return None
-        pose = self._pnp(seen.pixels[feature], self._points[point], guess)
+        pose = self._pnp(seen.pixels[feature], self._points[point])
         if pose is None:
             return None
         feature, point = self._near(pose, seen, 5.0)
@@ -256,13 +292,12 @@ class Tracker:
         one.sort()
         return f[one], p[one]
 
-    def _pnp(self, pixels: F64, points: F64, guess: F64 | None) -> F64 | None:
-        cv2.setRNGSeed(self.seed)
+    def _pnp(self, pixels: F64, points: F64) -> F64 | None:
+        if len(pixels) < LEAST_INLIERS:
+            return None
         K = np.diag((self.focal, self.focal, 1.0))
-        found, turned, moved, inliers = cv2.solvePnPRansac(
-            points, pixels, K, None, iterationsCount=300, reprojectionError=4.0, confidence=0.999,
-            flags=cv2.SOLVEPNP_EPNP,
-        )
+        how = self._consensus(4.0, 300, cv2.SCORE_METHOD_MSAC, cv2.LOCAL_OPTIM_INNER_LO)
+        found, _, turned, moved, inliers = cv2.solvePnPRansac(points, pixels, K, None, params=how)
         if not found or inliers is None or len(inliers) < LEAST_INLIERS:
             return None
         pose = np.eye(4)
@@ -271,6 +306,14 @@ class Tracker:
         pose, _ = refine_pose(pose, points[rows], pixels[rows], self.focal)
         return pose
 
+    def _consensus(self, threshold_px: float, most: int, score: int, polish: int) -> Any:
+        """How samples are drawn and judged (USAC: Raguram et al., PAMI 2013)."""
+        how = cv2.UsacParams()
+        how.randomGeneratorState, how.isParallel, how.sampler = self.seed, False, cv2.SAMPLING_UNIFORM
+        how.threshold, how.maxIterations, how.confidence = threshold_px, most, 0.9999
+        how.score, how.loMethod = score, polish
+        return how
+
     def _relocated(self, seen: Features) -> tuple[F64, I64, I64] | None:
         """From looks alone, anywhere in the map."""
         if not len(seen.pixels) or not len(self._points):
@@ -278,15 +321,19 @@ class Tracker:
         pairs = mutual_matches(seen.descriptors, self._looks)
         if len(pairs) < LEAST_INLIERS:
             return None
-        pose = self._pnp(seen.pixels[pairs[:, 0]], self._points[pairs[:, 1]], None)
+        pose = self._pnp(seen.pixels[pairs[:, 0]], self._points[pairs[:, 1]])
         return None if pose is None else self._located(pose, seen, 12.0)
 
     # ---- the map -------------------------------------------------------------------------------------------------
 
-    def _wanted(self, known: int) -> bool:
-        """Whether a keyframe is due."""
-        before = int((self._keyframes[-1].point >= 0).sum())
-        return self._since >= GAP or known < 0.7 * before or known < 120
+    def _wanted(self, seen: Features, own: I64) -> bool:
+        """Whether a keyframe is due: the camera moved, or knows little of what it sees."""
+        before = self._keyframes[-1]
+        both, row, old_row = np.intersect1d(own[own >= 0], before.point[before.point >= 0], return_indices=True)
+        if len(both) < SCARCE:
+            return True
+        moved = seen.pixels[own >= 0][row] - before.features.pixels[before.point >= 0][old_row]
+        return float(np.median(np.linalg.norm(moved, axis=1))) > MOVED * self.focal
 
     def _grow(self, pose: F64, seen: Features, feature: I64, point: I64) -> None:
         """A keyframe, and the points it makes with those before it."""
@@ -296,7 +343,6 @@ class Tracker:
         for other in self._keyframes[-4:][::-1]:
             self._triangulate(latest, other)
         self._keyframes.append(latest)
-        self._since = 0
         self._adjust(both=False)
         self._pose = latest.pose
 
@@ -395,6 +441,28 @@ def triangulated(
         cosine = (one * two).sum(1) / np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1), 1e-12)
     usable &= cosine < np.cos(np.radians(least_parallax))
     return points, usable
+
+
+def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
+    """Degrees by which rays differ that no turn on the spot explains: the best rotation (Kabsch), robustly.
+
+    Args:
+        a, b: matches [n 2], pixels from the principal point over the focal length.
+    """
+    a, b = (np.concatenate((x, np.ones((len(x), 1))), axis=1) for x in (a, b))
+    a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
+    weight = np.ones(len(a))
+    for _ in range(rounds):
+        U, _, V = np.linalg.svd((a * weight[:, None]).T @ b)
+        R = (U @ np.diag((1.0, 1.0, np.linalg.det(U @ V))) @ V).T
+        apart: F64 = np.degrees(np.linalg.norm(a @ R.T - b, axis=1))
+        weight = 1 / np.maximum(apart, 0.1)
+    return apart
+
+
+def distance(a: F64, b: F64) -> float:
+    """Between the places of two poses."""
+    return float(np.linalg.norm(centre(a) - centre(b)))
 
 
 def centre(pose: F64) -> F64:

@@ -40,7 +40,7 @@ class Instances:
         self.name_votes: dict[int, dict[str, float]] = {}
         self.sightings: dict[int, tuple[Sighting, ...]] = {}
         self.merged_into: dict[int, int] = {}
-        """Of those that ended so."""
+        """Of those that ended so; who they became may have ended so too, see `became`."""
         self._row_of: dict[int, int] = {}
         self._free_rows: list[int] = []
 
@@ -74,6 +74,12 @@ class Instances:
         if instance_id not in self._row_of:
             raise InputError(f"the map holds no instance {instance_id}")
         return self._row_of[instance_id]
+
+    def became(self, instance_id: int) -> int:
+        """Where the merges of this id end; itself if it was not merged."""
+        while instance_id in self.merged_into:
+            instance_id = self.merged_into[instance_id]
+        return instance_id
 
     def rows_of(self, ids: Iterable[int]) -> I64:
         """`row` of each."""

@@ -152,11 +152,9 @@ class SceneMap:
         return torch.from_numpy(np.concatenate((self._instances["low"][rows], self._instances["high"][rows]), axis=1))
 
     def became(self, instance_id: int) -> int:
-        """The instance that this one was merged into, and that one into ...; itself if it was not. For ids that this
-        map gave since it was made or loaded."""
-        while instance_id in self._instances.merged_into:
-            instance_id = self._instances.merged_into[instance_id]
-        return instance_id
+        """The instance that this one was merged into, and that one into ...; itself if it was not. In a map
+        loaded from a file without them (earlier versions wrote none) every id of before is itself."""
+        return self._instances.became(instance_id)
 
     @property
     def keyframes(self) -> tuple[Keyframe, ...]:

@@ -32,6 +32,9 @@ def pack(
         "edge.instance": instance[order], "edge.point": point[order], "edge.hits": hits[order],
         "edge.views": views[order],
         **{f"instance.{n}": instances[n][alive] for n in instances.columns},
+        "merged_into": np.array(
+            [(i, instances.became(i)) for i in sorted(instances.merged_into)], np.int64
+        ).reshape(-1, 2),
         "T_map_world": points.T_map_world,
     }
     header: dict[str, Any] = {"next_id": instances.next_id, "name_votes": instances.name_votes}
@@ -59,6 +62,8 @@ def unpack(
     instances.next_id = int(header["next_id"])
     instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
     instances.sightings = io.read_sightings(arrays, header)
+    if "merged_into" in arrays:  # files of earlier versions lack it
+        instances.merged_into = _merged_into(arrays["merged_into"], instances)
     owners = Ownership()
     owners.reserve_rows(instances.rows)
     for name, bound in (("edge.instance", instances.rows), ("edge.point", len(points))):
@@ -69,3 +74,12 @@ def unpack(
         points.first_edge["edge"],
     )
     return points, owners, instances, Keyframes.read(arrays, header)
+
+
+def _merged_into(pairs: npt.NDArray[np.int64], instances: Instances) -> dict[int, int]:
+    """Every id that ended in a merge -> where its way ends, so that following it always ends too."""
+    merged = {int(other): int(into) for other, into in pairs}
+    known, ended = range(instances.next_id), {*merged.values(), *instances["id"][: instances.rows].tolist()}
+    if not all(i in known for i in (*merged, *merged.values())) or not ended.isdisjoint(merged):
+        raise ValueError("merged_into holds an id that was never given, or one that did not end")
+    return merged

@@ -19,6 +19,7 @@ from torch.nn import functional
 from seg3r.geometry import invert
 from seg3r.models.cut3r import Cut3r, Cut3rConfig, Pose
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
+from seg3r.train.parallel import Crew
 from seg3r.train.walks import Walks
 
 TWIN = Cut3rConfig(
@@ -160,6 +161,7 @@ def train_cut3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
+    crew: Crew | None = None,
 ) -> Path:
     """Depth for `depth_steps`, then clips of four frames for half of `clip_steps` and of eight for the rest. Goes on
     where an interrupted call stopped.
@@ -168,21 +170,26 @@ def train_cut3r(
         out: folder of the run; its `model/` is what `load_cut3r` reads.
         peak: learning rate for depth; clips learn at half of it.
         command, data: for the card.
+        crew: the processes that train together; None: this one, on `device`.
     Returns:
         `out/model`.
     """
     with seeded(seed):
         model = Cut3r(config)
-    model.to(device)
-    lesson = Curriculum(model, ClipBatches(walks, seed), torch.device(device))
-    hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, 300, progress=progress)
+    crew = crew or Crew(device)
+    model.to(crew.device)
+    lesson = Curriculum(model, ClipBatches(walks, seed), crew.device)
+    hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, 300, progress=progress, crew=crew)
+    short = clip_steps // 2 * crew.count
 
     def clips(step: int) -> Tensor:
-        return lesson.clips(step, 4, 4) if step < clip_steps // 2 else lesson.clips(step, 2, 8)
+        return lesson.clips(step, 4, 4) if step < short else lesson.clips(step, 2, 8)
 
-    hours += learn(model, clips, clip_steps, out, peak / 2, 200, progress=progress)
+    hours += learn(model, clips, clip_steps, out, peak / 2, 200, progress=progress, crew=crew)
+    if not crew.main:
+        return out / "model"
     card = {"trains": "cut3r", "command": command, "data": data, "seed": seed, "depth_steps": depth_steps,
-            "clip_steps": clip_steps, "hours": round(hours, 3), "peak_learning_rate": peak,
+            "clip_steps": clip_steps, "processes": crew.count, "hours": round(hours, 3), "peak_learning_rate": peak,
             "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from seg3r.errors import InputError
 from seg3r.pretrained import quiet, transformers
+from seg3r.train.parallel import Crew
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
 BETAS = (0.9, 0.98)
@@ -56,10 +58,12 @@ def learn(
     max_norm: float = 1.0,
     save_every_s: float = 60.0,
     progress: Callable[[int, float], None] | None = None,
+    crew: Crew | None = None,
 ) -> float:
     """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
 
-    What a step sees must follow from its number alone: an interrupted run then ends like an uninterrupted one.
+    What a step sees must follow from its number alone: an interrupted run then ends like an uninterrupted one. Of
+    several processes each takes another number, and a step is that on the mean of their losses.
 
     Args:
         model: trained where it is; bfloat16 autocast where that pays.
@@ -67,11 +71,13 @@ def learn(
         peak: learning rate after `warmup` steps.
         weight_decay: of matrices; vectors and scalars have none.
         progress: called with (step, loss) after each.
+        crew: the processes that train together (they share `out`); None: this one.
     Returns:
         Hours it took, all sittings together.
     Raises:
         InputError: a checkpoint of another model; a loss that is not finite.
     """
+    crew = crew or Crew()
     out.mkdir(parents=True, exist_ok=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -80,29 +86,31 @@ def learn(
     ]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS, fused=True)
     first, before_s = _resume(model, optimizer, out / CHECKPOINT)
-    _cut_curve(out / CURVE, first)
+    if crew.main:
+        _cut_curve(out / CURVE, first)
     device = weights[0].device.type
     started = saved = time.monotonic()
     model.train()
-    with (out / CURVE).open("a", encoding="utf-8") as curve:
+    with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
         for step in range(first, steps):
             rate = learning_rate(step, steps, peak, warmup)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
-                loss = loss_of(step)
+                loss = loss_of(crew.lesson(step))
             value = float(loss.detach())
             if not math.isfinite(value):
                 raise InputError(f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})")
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
+            value = crew.average(weights, value)
             torch.nn.utils.clip_grad_norm_(weights, max_norm)
             optimizer.step()
             curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
             if progress is not None:
                 progress(step, value)
             now = time.monotonic()
-            if step + 1 == steps or now - saved >= save_every_s:
+            if crew.main and (step + 1 == steps or now - saved >= save_every_s):
                 curve.flush()
                 _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
                 saved = now

@@ -26,6 +26,7 @@ from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
 from seg3r.protocols import Reconstructor, Segmenter, Source
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
+from seg3r.train.parallel import Crew
 from seg3r.train.walks import Walks
 from seg3r.types import Camera, Frame, Masks, View
 
@@ -335,8 +336,9 @@ def train_moonseg3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
+    crew: Crew | None = None,
 ) -> Path:
-    """Train a refiner, a clip a step; goes on where an interrupted call stopped.
+    """Train a refiner, a clip a step and process; goes on where an interrupted call stopped.
 
     Args:
         out: folder of the run; its `model/` is what `load_refiner` reads.
@@ -345,6 +347,7 @@ def train_moonseg3r(
         drop_tokens: see `ClipLoss`.
         distil, cross: weights of L_dist and L_xseg.
         command, data: for the card.
+        crew: the processes that train together; None: this one, on `device`.
     Returns:
         `out/model`.
     """
@@ -352,12 +355,15 @@ def train_moonseg3r(
     config = replace(config, tokens=tokens, features=features)
     with seeded(seed):
         model = QueryRefiner(config)
-    model.to(device)
-    lesson = ClipLoss(model, clips, seed, drop_tokens, torch.device(device), distil, cross)
-    hours = learn(model, lesson, steps, out, peak, warmup, progress=progress)
+    crew = crew or Crew(device)
+    model.to(crew.device)
+    lesson = ClipLoss(model, clips, seed, drop_tokens, crew.device, distil, cross)
+    hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)
+    if not crew.main:
+        return out / "model"
     card = {"trains": "moonseg3r", "command": command, "data": data, "clips": len(clips), "seed": seed, "steps": steps,
             "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens, "distil": distil,
-            "cross": cross, "loss": round(mean_loss(out), 4)}
+            "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:
         assert isinstance(of, QueryRefiner)
