@@ -22,6 +22,8 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
 FEATURES = 2000
+CONTRAST = 0.004
+"""Of a feature; a tenth of SIFT's own, for dark cupboards and white walls."""
 ALIKE = 0.8
 """Product of two descriptors (of unit length) below which they are no match ..."""
 RATIO = 0.9
@@ -41,11 +43,14 @@ MOVED = 0.01
 """Of the focal length: how far known points move in the image between two keyframes."""
 SCARCE = 120
 """A frame that sees fewer known points becomes a keyframe at once."""
+FOCAL_KEYFRAMES, FOCAL_EVERY = (5, 40), 5
+"""First and last keyframe with which an unknown focal length is found, by adjusting everything; and how often."""
 PATIENCE = 15
 """Frames after a loss within which a pose must be near the last one; later any place in the map will do."""
-START_PARALLAX = 1.0
-"""Degrees that matches move beyond what a turn on the spot explains, in the median, before a map is started: with less,
-the essential matrix of a forward step is often one of a turn, tens of degrees off."""
+START_EVIDENCE = 12.0
+"""Times their distance from the epipolar lines that matches move beyond what a turn on the spot explains (medians),
+before a map is started: with less, the essential matrix of a forward step is often that of a turn, tens of degrees
+off."""
 
 
 class Features(NamedTuple):
@@ -98,7 +103,7 @@ class Tracker:
         self._steps: list[float] = []
         self._last: tuple[Features, I64] | None = None
         self._missed = 0
-        self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=0.01)
+        self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=CONTRAST)
 
     @property
     def started(self) -> bool:
@@ -175,7 +180,8 @@ class Tracker:
         pose = np.eye(4)
         pose[:3, :3], pose[:3, 3] = R, t.ravel()
         good = mask.ravel() > 0
-        if np.median(beyond_turning(a[good] / self.focal, b[good] / self.focal)) < START_PARALLAX:
+        rays = a[good] / self.focal, b[good] / self.focal
+        if np.median(beyond_turning(*rays)) < START_EVIDENCE * np.median(epipolar_errors(essential, *rays)):
             return None
         points, usable = triangulated(np.eye(4), pose, a[good], b[good], self.focal, 1.5)
         if usable.sum() < START_POINTS or usable.mean() < 0.5:
@@ -366,7 +372,9 @@ class Tracker:
     def _adjust(self, both: bool) -> None:
         """The last keyframes and what they see; older ones that see it too hold still."""
         count = len(self._keyframes)
-        every = both or (self.find_focal and count <= 2 * WINDOW)
+        first, last = FOCAL_KEYFRAMES
+        free_focal = self.find_focal and first <= count <= last and count % FOCAL_EVERY == 0
+        every = both or free_focal
         recent = range(1, count) if every else range(max(2, count - WINDOW), count)
         wanted = np.unique(np.concatenate([self._keyframes[k].point for k in recent]))
         wanted = wanted[wanted >= 0]
@@ -385,10 +393,9 @@ class Tracker:
         free = np.isin(cameras, list(recent))
         if free.all():
             free[0] = False
-        free_focal = self.find_focal and 5 <= count <= 2 * WINDOW
         done = bundle_adjust(
             np.stack([self._keyframes[c].pose for c in cameras]), free, self._points[wanted], index,
-            np.concatenate(point), np.concatenate(seen), self.focal, free_focal, 12 if free_focal or both else 4,
+            np.concatenate(point), np.concatenate(seen), self.focal, free_focal, 12 if free_focal or both else 8,
         )
         for c, pose in zip(cameras, done.poses, strict=True):
             self._keyframes[c].pose = pose
@@ -444,7 +451,7 @@ def triangulated(
 
 
 def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
-    """Degrees by which rays differ that no turn on the spot explains: the best rotation (Kabsch), robustly.
+    """Radians by which rays differ that no turn on the spot explains: the best rotation (Kabsch), robustly.
 
     Args:
         a, b: matches [n 2], pixels from the principal point over the focal length.
@@ -455,9 +462,18 @@ def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
     for _ in range(rounds):
         U, _, V = np.linalg.svd((a * weight[:, None]).T @ b)
         R = (U @ np.diag((1.0, 1.0, np.linalg.det(U @ V))) @ V).T
-        apart: F64 = np.degrees(np.linalg.norm(a @ R.T - b, axis=1))
-        weight = 1 / np.maximum(apart, 0.1)
+        apart: F64 = np.linalg.norm(a @ R.T - b, axis=1)
+        weight = 1 / np.maximum(apart, 2e-3)
     return apart
+
+
+def epipolar_errors(essential: F64, a: F64, b: F64) -> F64:
+    """Sampson's distances of matches [n 2] from their essential matrix (Hartley & Zisserman, 11.4), units of the rays."""
+    a, b = (np.concatenate((x, np.ones((len(x), 1))), axis=1) for x in (a, b))
+    left, right = a @ essential.T, b @ essential
+    slope = (left[:, :2] ** 2).sum(1) + (right[:, :2] ** 2).sum(1)
+    off: F64 = np.abs((b * left).sum(1)) / np.sqrt(np.maximum(slope, 1e-24))
+    return off
 
 
 def distance(a: F64, b: F64) -> float:
