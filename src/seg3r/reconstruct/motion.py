@@ -36,6 +36,11 @@ class FlowMotion:
     agree_gray: float = 48.0
     """A pixel may be so much brighter or darker where flow says it went."""
     inlier_px: float = 2.0
+    flow_px: float = 0.5
+    """Error of the flow ..."""
+    depth_share: float = 0.1
+    """... and of the depth, independent between samples: along the way a pixel would go with its depth an error counts
+    less. Without, noise of depth passes for a turn and the steps come out too short."""
     least: int = 60
     """Samples below which nothing is said."""
     rounds: int = 10
@@ -91,11 +96,15 @@ class FlowMotion:
             z = p[:, 2]
             fx, fy = K[0, 0], K[1, 1]
             off = np.stack((fx * p[:, 0] / z + K[0, 2], fy * p[:, 1] / z + K[1, 2]), 1) - seen
-            weight = trust / (1 + (off**2).sum(1) / self.inlier_px**2)
             zero = np.zeros_like(z)
             slope = np.stack((
                 np.stack((fx / z, zero, -fx * p[:, 0] / z**2), 1), np.stack((zero, fy / z, -fy * p[:, 1] / z**2), 1),
             ), 1)  # [n 2 3]: of the pixel by the point
+            along = np.einsum("nij,nj->ni", slope, samples.points[ahead] @ pose[:3, :3].T) * self.depth_share
+            spread = self.flow_px**2 + (along**2).sum(1)
+            W = (np.eye(2) - along[:, :, None] * along[:, None, :] / spread[:, None, None])  # of the inverse covariance
+            weight = trust / (1 + np.einsum("ni,nij,nj->n", off, W, off) / self.inlier_px**2)
+            W = W * weight[:, None, None]
             # The step multiplies T from the left; the inverse pose sees it from the right, turned into its own frame.
             if sign > 0:
                 lever = np.concatenate((np.broadcast_to(np.eye(3), (len(p), 3, 3)), -_cross(p)), axis=2)
@@ -104,8 +113,8 @@ class FlowMotion:
                 lever = -np.einsum("ij,njk->nik", pose[:3, :3], np.concatenate(
                     (np.broadcast_to(np.eye(3), (len(q), 3, 3)), -_cross(q)), axis=2))
             J = slope @ lever
-            H += np.einsum("nai,n,naj->ij", J, weight, J)
-            g += np.einsum("nai,n,na->i", J, weight, off)
+            H += np.einsum("nai,nab,nbj->ij", J, W, J)
+            g += np.einsum("nai,nab,nb->i", J, W, off)
         move = -np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), g)
         step = np.eye(4)
         step[:3, :3], step[:3, 3] = Rotation.from_rotvec(move[3:]).as_matrix(), move[:3]

@@ -181,7 +181,7 @@ class Tracker:
         pose[:3, :3], pose[:3, 3] = R, t.ravel()
         good = mask.ravel() > 0
         rays = a[good] / self.focal, b[good] / self.focal
-        if np.median(beyond_turning(*rays)) < START_EVIDENCE * np.median(epipolar_errors(essential, *rays)):
+        if np.median(beyond_turning(*rays)) < START_EVIDENCE * np.median(epipolar_errors(np.asarray(essential), *rays)):
             return None
         points, usable = triangulated(np.eye(4), pose, a[good], b[good], self.focal, 1.5)
         if usable.sum() < START_POINTS or usable.mean() < 0.5:
@@ -468,7 +468,7 @@ def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
 
 
 def epipolar_errors(essential: F64, a: F64, b: F64) -> F64:
-    """Sampson's distances of matches [n 2] from their essential matrix (Hartley & Zisserman, 11.4), units of the rays."""
+    """Sampson's distances of matches [n 2] from their essential matrix (Hartley & Zisserman, 11.4), in ray units."""
     a, b = (np.concatenate((x, np.ones((len(x), 1))), axis=1) for x in (a, b))
     left, right = a @ essential.T, b @ essential
     slope = (left[:, :2] ** 2).sum(1) + (right[:, :2] ** 2).sum(1)
