@@ -105,7 +105,7 @@ class Odometry:
             self._tracker = Tracker(focal, self.focal_px is None, centre, self.median_m, self.seed)
         tracker = self._tracker
         self._waiting.append(_Waiting(small, gray))
-        poses = tracker(frame.index, tracker.features(gray))
+        poses = tracker(frame.index, gray)
         grays = {w.frame.index: w.gray for w in self._waiting}
         f, (x, y) = tracker.focal, tracker.centre
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)

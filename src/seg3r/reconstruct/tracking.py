@@ -1,7 +1,7 @@
 """Where a single camera was: features, a map of points, the pose that explains what is seen of it (frame by frame).
 
-After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: SIFT, PnP in a RANSAC, points found again by projection,
-bundle adjustment of the last keyframes. Up to scale: the first points have a median depth of `median_m`.
+After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by their looks, by
+being followed and by projection, bundle adjustment of the last keyframes. Up to scale: the first points have a median depth of `median_m`.
 """
 
 from __future__ import annotations
@@ -15,19 +15,13 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 
 from seg3r.reconstruct.bundle import bundle_adjust, refine_pose
+from seg3r.reconstruct.features import ALIKE, Detector, Features, mutual_matches
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
-FEATURES = 2000
-CONTRAST = 0.004
-"""Of a feature; a tenth of SIFT's own, for dark cupboards and white walls."""
-ALIKE = 0.8
-"""Product of two descriptors (of unit length) below which they are no match ..."""
-RATIO = 0.9
-"""... and the best must be nearer than this times the second best."""
 LEAST_PARALLAX = 1.5
 """Degrees between the rays to a new point: with less a turn on the spot breaks the scale."""
 START_POINTS = 80
@@ -38,7 +32,10 @@ HEALTHY = 25
 JUMP = 5.0
 """A step so many times the median of the last ones, and of a share of the scene's depth, is a break."""
 WINDOW = 7
-"""Keyframes whose poses a bundle adjustment moves."""
+"""Keyframes whose poses a bundle adjustment moves ..."""
+WIDE, WIDE_EVERY = 80, 10
+"""... and how many every so often: a few blurred frames in a row let the scale slide, and only what was seen before
+and after them says so."""
 MOVED = 0.01
 """Of the focal length: how far known points move in the image between two keyframes."""
 SCARCE = 120
@@ -51,15 +48,6 @@ START_EVIDENCE = 12.0
 """Times their distance from the epipolar lines that matches move beyond what a turn on the spot explains (medians),
 before a map is started: with less, the essential matrix of a forward step is often that of a turn, tens of degrees
 off."""
-
-
-class Features(NamedTuple):
-    """Of one frame."""
-
-    pixels: F64
-    """[n 2] from the principal point."""
-    descriptors: F32
-    """[n 128], unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +66,16 @@ class _Keyframe:
     features: Features
     point: I64
     """Of each feature, -1 = none."""
+
+
+class _Last(NamedTuple):
+    """Frame that had a pose."""
+
+    features: Features
+    point: I64
+    """Of each feature, -1 = none."""
+    gray: U8 | None
+    """Its image, while it is the one before."""
 
 
 @dataclass(eq=False)
@@ -101,30 +99,26 @@ class Tracker:
         self._pose: F64 = np.eye(4)
         self._step: F64 = np.eye(4)
         self._steps: list[float] = []
-        self._last: tuple[Features, I64] | None = None
+        self._last: _Last | None = None
         self._missed = 0
-        self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=CONTRAST)
+        self._detector = Detector(self.centre)
 
     @property
     def started(self) -> bool:
         """Whether there is a map."""
         return bool(self._keyframes)
 
-    def features(self, gray: U8) -> Features:
-        """Of an image."""
-        keypoints, found = self._sift.detectAndCompute(gray, None)
-        if not keypoints:
-            return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
-        at = np.array([k.pt for k in keypoints], np.float64) - self.centre
-        root = np.sqrt(found / np.maximum(found.sum(1, keepdims=True), 1e-6)).astype(np.float32)
-        return Features(at, root)
-
-    def __call__(self, frame_index: int, seen: Features) -> dict[int, tuple[F64, F64]]:
-        """The frames whose poses became known: index -> pose, and depths of the points it sees."""
+    def __call__(self, frame_index: int, gray: U8) -> dict[int, tuple[F64, F64]]:
+        """A grey image [H W] -> the frames whose poses became known: index -> pose, and depths of the points it sees.
+        """
+        seen = self._detector(gray)
         if not self.started:
             self._waiting.append((frame_index, seen))
             return self._start()
-        tracked = self._track(frame_index, seen)
+        if self._last is not None and self._last.gray is not None:
+            (pixels, looks), known = self._last.features, self._last.point >= 0
+            seen = self._detector.joined(seen, Features(pixels[known], looks[known]), self._last.gray, gray)
+        tracked = self._track(frame_index, seen, gray)
         return {} if tracked is None else {frame_index: tracked}
 
     def forget(self, oldest: int) -> list[int]:
@@ -160,7 +154,7 @@ class Tracker:
             self.events.append(Event(self._waiting[-1][0], "started", f"{len(points)} points from two views"))
             self._pose, poses = np.eye(4), {}
             for index, features in self._waiting:
-                tracked = self._track(index, features, grow=False)
+                tracked = self._track(index, features, None, grow=False)
                 if tracked is not None:
                     poses[index] = tracked
             self._waiting = []
@@ -191,11 +185,15 @@ class Tracker:
 
     # ---- frame by frame ------------------------------------------------------------------------------------------
 
-    def _track(self, index: int, seen: Features, grow: bool = True) -> tuple[F64, F64] | None:
+    def _track(
+        self, index: int, seen: Features, gray: U8 | None, grow: bool = True
+    ) -> tuple[F64, F64] | None:
         """Pose of a frame and the depths of the known points it sees; None, with an event, where it cannot be told."""
         found = self._found(index, seen)
         if found is None:
             self._missed += 1
+            if self._last is not None:
+                self._last = self._last._replace(gray=None)
             return None
         pose, feature, point = found
         if self._missed:
@@ -206,7 +204,7 @@ class Tracker:
         self._pose, self._missed = pose, 0
         own = np.full(len(seen.pixels), -1, np.int64)
         own[feature] = point
-        self._last = (seen, own)
+        self._last = _Last(seen, own, gray)
         depth = (self._points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
         if grow and len(point) >= HEALTHY and self._wanted(seen, own):
             self._grow(pose, seen, feature, point)
@@ -246,7 +244,7 @@ class Tracker:
         """By looks, from the last frame that had a pose and the last two keyframes."""
         pairs = []
         earlier = [(k.features, k.point) for k in self._keyframes[-2:]]
-        for features, point in [*earlier, *([] if self._last is None else [self._last])]:
+        for features, point in [*earlier, *([] if self._last is None else [self._last[:2]])]:
             rows = np.flatnonzero(point >= 0)
             own = mutual_matches(seen.descriptors, features.descriptors[rows])
             pairs.append(np.stack((own[:, 0], point[rows[own[:, 1]]]), 1))
@@ -375,7 +373,8 @@ class Tracker:
         first, last = FOCAL_KEYFRAMES
         free_focal = self.find_focal and first <= count <= last and count % FOCAL_EVERY == 0
         every = both or free_focal
-        recent = range(1, count) if every else range(max(2, count - WINDOW), count)
+        window = WINDOW if count % WIDE_EVERY else WIDE
+        recent = range(1, count) if every else range(max(2, count - window), count)
         wanted = np.unique(np.concatenate([self._keyframes[k].point for k in recent]))
         wanted = wanted[wanted >= 0]
         local = np.full(len(self._points), -1, np.int64)
@@ -407,21 +406,6 @@ class Tracker:
         for o in np.flatnonzero(errors > 4.0):
             keyframe = self._keyframes[cameras[camera[o]]]
             keyframe.point[keyframe.point == wanted[point[o]]] = -1
-
-
-def mutual_matches(a: F32, b: F32) -> I64:
-    """[n 2]: pairs that are each other's best, clearly so."""
-    if len(a) < 2 or len(b) < 2:
-        return np.zeros((0, 2), np.int64)
-    alike = a @ b.T
-    best, back = alike.argmax(1), alike.argmax(0)
-    rows = np.arange(len(a))
-    second = np.partition(alike, -2, axis=1)[:, -2]
-    top = alike[rows, best]
-    # Products of unit vectors to distances.
-    near, next_ = np.sqrt(np.maximum(2 - 2 * top, 0)), np.sqrt(np.maximum(2 - 2 * second, 1e-12))
-    kept = (back[best] == rows) & (near < RATIO * next_) & (top > ALIKE)
-    return np.stack((rows[kept], best[kept]), 1).astype(np.int64)
 
 
 def triangulated(

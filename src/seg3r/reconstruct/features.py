@@ -1,0 +1,110 @@
+"""What a frame is known by: SIFT where it finds something, and points followed from image to image where it does not.
+
+A blurred stretch or a plain wall leaves a detector a handful of corners, each frame others; a patch that is followed
+(Lucas & Kanade; pyramids: Bouguet 2000) is found there again nearly without a mistake.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+U8 = npt.NDArray[np.uint8]
+Bool = npt.NDArray[np.bool_]
+
+FEATURES = 2000
+CONTRAST = 0.004
+"""Of a feature; a tenth of SIFT's own, for dark cupboards and white walls."""
+ALIKE = 0.8
+"""Product of two descriptors (of unit length) below which they are no match ..."""
+RATIO = 0.9
+"""... and the best must be nearer than this times the second best."""
+PATCH = 15
+"""Pixels, the side of what is followed ..."""
+LEVELS = 4
+"""... over so many halvings of the image ..."""
+RETURN = 0.5
+"""... and whoever is followed back must come home to within so many pixels."""
+APART = 2.0
+"""Pixels from a detected feature that looks alike, within which a followed one is the same."""
+
+
+class Features(NamedTuple):
+    """Of one frame."""
+
+    pixels: F64
+    """[n 2] from the principal point."""
+    descriptors: F32
+    """[n 128], unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
+
+
+class Detector:
+    """Grey image [H W] -> features."""
+
+    def __init__(self, centre: tuple[float, float]) -> None:
+        """
+        Args:
+            centre: principal point (column, row).
+        """
+        self.centre = np.array(centre)
+        self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=CONTRAST)
+
+    def __call__(self, gray: U8) -> Features:
+        """Those that SIFT finds."""
+        keypoints, found = self._sift.detectAndCompute(gray, None)
+        if not keypoints:
+            return Features(np.zeros((0, 2)), np.zeros((0, 128), np.float32))
+        at = np.array([k.pt for k in keypoints], np.float64) - self.centre
+        root = np.sqrt(found / np.maximum(found.sum(1, keepdims=True), 1e-6)).astype(np.float32)
+        return Features(at, root)
+
+    def joined(self, seen: Features, earlier: Features, before: U8, gray: U8) -> Features:
+        """`seen`, and behind them those of an earlier image that are followed here and were not detected again; they
+        keep their descriptors."""
+        to, kept = followed(before, gray, earlier.pixels + self.centre)
+        pixels, descriptors = to[kept] - self.centre, earlier.descriptors[kept]
+        if len(pixels) and len(seen.pixels):
+            close = cKDTree(pixels).sparse_distance_matrix(cKDTree(seen.pixels), APART, output_type="coo_matrix")
+            alike = np.einsum("nd,nd->n", descriptors[close.row], seen.descriptors[close.col]) > ALIKE
+            new = np.ones(len(pixels), np.bool_)
+            new[close.row[alike]] = False
+            pixels, descriptors = pixels[new], descriptors[new]
+        return Features(np.concatenate((seen.pixels, pixels)), np.concatenate((seen.descriptors, descriptors)))
+
+
+def followed(before: U8, gray: U8, pixels: F64) -> tuple[F64, Bool]:
+    """Where pixels (column, row) [n 2] of one image are in the next, and which of these are to be believed: those that
+    come home when followed back, and have their patch inside."""
+    if not len(pixels):
+        return pixels, np.zeros(0, np.bool_)
+    there, back = (np.zeros((len(pixels), 2), np.float32) for _ in range(2))
+    here = pixels.astype(np.float32)
+    how = {"winSize": (PATCH, PATCH), "maxLevel": LEVELS}
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, gray, here, there, **how)  # type: ignore[call-overload]
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(gray, before, there, back, **how)  # type: ignore[call-overload]
+    size = np.array(gray.shape[::-1])
+    kept = (found.ravel() > 0) & (found_back.ravel() > 0) & (np.linalg.norm(back - here, axis=1) < RETURN)
+    kept &= ((there >= APART) & (there < size - APART)).all(1)
+    return there.astype(np.float64), kept
+
+
+def mutual_matches(a: F32, b: F32) -> I64:
+    """[n 2]: pairs of descriptors that are each other's best, clearly so."""
+    if len(a) < 2 or len(b) < 2:
+        return np.zeros((0, 2), np.int64)
+    alike = a @ b.T
+    best, back = alike.argmax(1), alike.argmax(0)
+    rows = np.arange(len(a))
+    second = np.partition(alike, -2, axis=1)[:, -2]
+    top = alike[rows, best]
+    # Squared distances of unit vectors, from their products.
+    near, next_ = np.maximum(2 - 2 * top, 0), np.maximum(2 - 2 * second, 0)
+    kept = (back[best] == rows) & (near < RATIO**2 * next_) & (top > ALIKE)
+    return np.stack((rows[kept], best[kept]), 1).astype(np.int64)
