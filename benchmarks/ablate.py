@@ -88,6 +88,7 @@ def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
         "D19 box of all points": replace(base, box_trim=0.0),
         **{f"D21 token of {n} views": replace(base, token_frames=n) for n in (1, 20, 10_000)},
         "D22 200 points": replace(base, least_points=200), "no merge in the end": replace(base, merge=0.0),
+        "D20 no vote": replace(base, vote=None),
     }
 
 

@@ -14,9 +14,10 @@ from seg3r.embed.refined_queries import DenseFeatures, RefinedQueries
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
 from seg3r.models.query_refiner import QueryRefiner
-from seg3r.protocols import Answerer, Reconstructor, Segmenter
+from seg3r.protocols import Answerer, Reconstructor, Refiner, Segmenter
 from seg3r.refine.chain import Chain, Every
 from seg3r.refine.merge import Merge
+from seg3r.refine.outvote import Outvote
 from seg3r.refine.prune import Prune, Unconfirmed
 from seg3r.scene import SceneMap
 from seg3r.segment.geometric import GeometricSegmenter
@@ -59,6 +60,9 @@ class MoonSeg3RConfig:
     leaves out cups and books. Its largest cluster is not taken: masks are clustered when they are lifted."""
     merge: float = 0.3
     """Instances whose points have this IoU are one in the end; 0 switches it off (ours, as for RGB-D)."""
+    vote: float | None = 0.2
+    """In the end a point is the instance's that most frames gave it to, if these are at least so many of those that
+    measured it; None: all that an instance ever touched stays its own (D20; the papers do not say)."""
     maintain_every: int = 20
     """Views between two housekeepings."""
 
@@ -83,7 +87,11 @@ def moonseg3r(
         answer: who answers `Mapper.ask`.
     """
     c = config or MoonSeg3RConfig()
-    merge = Merge(iou=c.merge, look=-1.0)
+    final: list[Refiner] = [Prune(c.least_observations, c.least_points)]
+    if c.vote is not None:
+        final.insert(0, Outvote(c.vote))
+    if c.merge:
+        final.insert(0, Merge(iou=c.merge, look=-1.0))
     return Mapper(
         reconstruct=reconstruct,
         segment=segment or GeometricSegmenter(),
@@ -99,7 +107,7 @@ def moonseg3r(
             least_contained=0.0, fragment=2.0,
         ),
         maintain=Every(c.maintain_every, Unconfirmed()),
-        refine=Chain((*([merge] if c.merge else []), Prune(c.least_observations, c.least_points))),
+        refine=Chain(tuple(final)),
         scene=scene or SceneMap(c.voxel_m, c.visible_m),
         answer=answer,
     )

@@ -1,7 +1,8 @@
 """Where a single camera was: features, a map of points, the pose that explains what is seen of it (frame by frame).
 
 After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by their looks, by
-being followed and by projection, bundle adjustment of the last keyframes. Up to scale: the first points have a median depth of `median_m`.
+being followed and by projection, bundle adjustment of the last keyframes and now and then of many. Up to scale: the
+first points have a median depth of `median_m`.
 """
 
 from __future__ import annotations
