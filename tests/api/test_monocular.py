@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -15,14 +16,21 @@ from seg3r import api
 from seg3r.api import geometry
 from seg3r.api.geometry import reconstructor
 from seg3r.api.mapping import BUNDLED_MOON
-from seg3r.api.monocular import Placement, measure_monocular, without_rows
+from seg3r.api.monocular import Placement, map_posed, measure_monocular, without_rows
 from seg3r.api.truth import true_rooms
 from seg3r.cli import main
 from seg3r.errors import InputError
+from seg3r.mapper import Mapper
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.reconstruct.joined import Joined
+from seg3r.reconstruct.sensor import Sensor
+from seg3r.sources import Recording, open_source
+from seg3r.types import Frame, View
+from tests.evaluate.test_placement import ORDINARY, VERTICES, ious, mapper_at, moved
+from tests.evaluate.test_placement import WALKED as TRUE_WALK
+from tests.loops import Walked
 from tests.test_cli import refused
 from tests.worlds import table_scene, walk, write_recording
 
@@ -159,6 +167,72 @@ def test_a_camera_of_two_frames_cannot_be_placed() -> None:
     answer = api.evaluate_rooms(placement="aligned", **{**ROOM, "frame_count": 2})  # type: ignore[arg-type]
     assert answer["settings"]["scales"] == [None]
     assert not answer["AP"]
+
+
+class Elsewhere:
+    """A reconstructor that knows where everything is, in a world of its own; it is shown colour alone."""
+
+    def __init__(self, walked: Walked, scale: float) -> None:
+        self.frames, self.sensor = {frame.index: frame for frame, _ in walked}, Sensor(0.1 * scale, 8 * scale)
+
+    def __call__(self, frame: Frame) -> tuple[View]:
+        assert frame.depth is None and frame.camera is None
+        return self.sensor(self.frames[frame.index])
+
+    def finish(self) -> tuple[()]:
+        return ()
+
+    def reset(self) -> None:
+        pass
+
+
+def mapper_elsewhere(scale: float, seed: int = 0) -> Mapper:
+    walked = moved(scale, seed)
+    mapper = mapper_at(walked, scale)
+    mapper.reconstruct.stage = Elsewhere(walked, scale)
+    return mapper
+
+
+@pytest.fixture
+def posed(tmp_path: Path) -> Recording:
+    """The walk whose surface `VERTICES` are."""
+    write_recording(tmp_path / "posed", TRUE_WALK)
+    return open_source(tmp_path / "posed")
+
+
+@pytest.mark.parametrize("placement", ["unprojected", "aligned"])
+def test_a_recording_is_placed_on_its_truth_wherever_its_map_lies(posed: Recording, placement: Placement) -> None:
+    own = map_posed(mapper_at(TRUE_WALK), posed, VERTICES, placement, colour_only=False)
+    other = map_posed(mapper_elsewhere(2.0), posed, VERTICES, placement)
+    assert len(own.prediction) == len(other.prediction) == len(other.scene) == 4
+    assert min(ious(own.prediction, other.prediction)) > 0.98
+    assert min(ious(other.prediction, ORDINARY)) > (0.9 if placement == "unprojected" else 0.4)  # reach: 15 cm, not 4
+    assert (own.scale, other.scale) == (
+        (None, None) if placement == "unprojected" else (pytest.approx(1, abs=1e-6), pytest.approx(0.5, abs=1e-6)))
+
+
+@pytest.mark.parametrize("placement", ["unprojected", "aligned"])
+def test_frames_without_pose_or_depth_place_nothing(posed: Recording, placement: Placement) -> None:
+    whole = map_posed(mapper_elsewhere(2.0), posed, VERTICES, placement)
+    read = posed.iterate
+
+    def gap(frame: Frame) -> Frame:
+        if frame.index in (3, 4):
+            return replace(frame, camera=None)
+        return replace(frame, depth=None) if frame.index == 7 else frame
+
+    posed.iterate = lambda start=0: map(gap, read(start))  # type: ignore[method-assign]
+    gaps = map_posed(mapper_elsewhere(2.0), posed, VERTICES, placement)
+    assert gaps.scene.frames == whole.scene.frames == len(TRUE_WALK)
+    assert min(ious(gaps.prediction, whole.prediction)) > 0.95
+    posed.iterate = lambda start=0: (  # type: ignore[method-assign]
+        frame if frame.index < 2 else replace(frame, camera=None) for frame in read(start))
+    lost = map_posed(mapper_elsewhere(2.0), posed, VERTICES, placement)
+    if placement == "aligned":
+        assert lost.scale is not None and math.isnan(lost.scale)
+        assert [len(own) for own in lost.prediction.lists()] == [0] * 4
+    else:
+        assert 0 < len(lost.prediction.vertices) < len(whole.prediction.vertices)
 
 
 def test_rows_of_the_table() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +13,14 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.evaluate.datasets import DatasetResult, evaluate_dataset
+from seg3r.evaluate.datasets import DatasetResult, Placed, evaluate_dataset
+from seg3r.evaluate.datasets.measure import where_it_lies
 from seg3r.geometry import transform, unproject
 from seg3r.mapper import Mapper
+from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import open_source
-from seg3r.types import Frame
+from seg3r.types import Frame, View
 from tests.loops import mapper_of
 from tests.worlds import table_scene, walk, write_recording
 
@@ -126,6 +130,55 @@ def test_an_interrupted_measurement_goes_on(folder: Path, tmp_path: Path) -> Non
     (kept / f"{SCENES[0]}.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"scene0011_00\.npz: cannot be read .* delete it"):
         measured(folder, saved=kept, settings={"method": "m"})
+
+
+class Late:
+    """A reconstructor two frames behind."""
+
+    def __init__(self) -> None:
+        self.waiting: list[View] = []
+
+    def __call__(self, frame: Frame) -> list[View]:
+        self.waiting.append(Sensor().view(frame))
+        return [self.waiting.pop(0)] if len(self.waiting) > 2 else []
+
+    def finish(self) -> list[View]:
+        owed, self.waiting = self.waiting, []
+        return owed
+
+    def reset(self) -> None:
+        self.waiting = []
+
+
+def test_what_a_reconstructor_owes_at_the_end_counts(folder: Path) -> None:
+    made: list[Mapper] = []
+
+    def late(frames: Iterable[Frame]) -> Mapper:
+        made.append(mapper(frames))
+        made[-1].reconstruct.stage = Late()
+        return made[-1]
+
+    result = evaluate_dataset("scannet200", folder, open_source, late, by_size, [SCENES[0]], every=2)
+    assert made[0].scene.frames == 4
+    assert result.as_json() == measured(folder, scenes=[SCENES[0]]).as_json()
+
+
+def test_maps_may_be_brought_to_the_truth_in_another_way(folder: Path, tmp_path: Path) -> None:
+    """How, and by which scale, is kept and told; so is a scene that could not be placed."""
+    ran: list[int] = []
+
+    def run(mapper: Mapper, frames: Iterable[Frame], vertices: np.ndarray) -> Placed:
+        ran.append(len(ran))
+        return replace(where_it_lies(mapper, frames, vertices), scale=0.5 if len(ran) == 1 else math.nan)
+
+    options = {"saved": tmp_path / "kept", "run": run, "settings": {"placement": "aligned"}}
+    whole = measured(folder, **options)
+    assert whole.settings["scales"] == {SCENES[0]: 0.5, SCENES[1]: None}
+    assert "reach_voxels" not in whole.settings
+    assert whole.lines()[-2:] == ["placement: aligned", f"too few views to place 1 of the scenes: {SCENES[1]}"]
+    assert measured(folder, **options).as_json() == whole.as_json()
+    assert len(ran) == 2
+    assert whole.agnostic.overall == measured(folder).agnostic.overall
 
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:

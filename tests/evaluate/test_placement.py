@@ -27,11 +27,16 @@ SIZE = (90, 120)
 WALKED = walk(table_scene(), 12, SIZE)
 
 
-def mapped(walked: Walked, scale: float = 1.0) -> tuple[Mapper, Ledger]:
+def mapper_at(walked: Walked, scale: float = 1.0) -> Mapper:
     """All thresholds grow with the world: the same map at any scale."""
     lift = Lift(denoise=False, near_m=0.1 * scale, far_m=8 * scale)
     mapper = mapper_of(walked, lift=lift, refine=Chain(()), scene=SceneMap(0.025 * scale, 0.05 * scale))
     mapper.reconstruct.stage = Sensor(0.1 * scale, 8 * scale)
+    return mapper
+
+
+def mapped(walked: Walked, scale: float = 1.0) -> tuple[Mapper, Ledger]:
+    mapper = mapper_at(walked, scale)
     ledger = Ledger()
     mapper.add.stage = ledger.add  # type: ignore[assignment]
     for frame, _ in walked:
@@ -164,6 +169,25 @@ def test_hidden_vertices_are_not_voted_on() -> None:
     behind = VERTICES - np.float32((0, 0, 0.5))  # below the table and the floor
     assert sum(len(own) for own in unprojected(SCENE, LEDGER.said, true, behind).lists()) < 0.25 * len(
         np.concatenate(ORDINARY.lists()))
+
+
+def test_views_of_which_nothing_true_is_known_do_not_count() -> None:
+    rest = [each for each in LEDGER.said if each.frame_index not in (2, 5)]
+
+    def seen(frame_index: int) -> tuple[torch.Tensor, Camera] | None:
+        return None if frame_index in (2, 5) else true(frame_index)
+
+    def stood(frame_index: int) -> Camera | None:
+        return None if frame_index in (2, 5) else camera(frame_index)
+
+    for all_views, only_known in (
+        (unprojected(SCENE, LEDGER.said, seen, VERTICES), unprojected(SCENE, rest, true, VERTICES)),
+        (aligned(SCENE, LEDGER.said, stood, VERTICES)[0], aligned(SCENE, rest, camera, VERTICES)[0]),
+    ):
+        assert np.array_equal(all_views.vertices, only_known.vertices)
+        assert np.array_equal(all_views.starts, only_known.starts)
+    with pytest.raises(InputError, match="2 views"):
+        aligned(SCENE, LEDGER.said, lambda i: camera(i) if i < 2 else None, VERTICES)
 
 
 def test_two_views_place_nothing() -> None:

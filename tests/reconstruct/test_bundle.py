@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from seg3r.kernels import bundle as kernels
 from seg3r.reconstruct.bundle import bundle_adjust, exponential, refine_pose
 
 FOCAL = 480.0
@@ -57,3 +58,34 @@ def test_one_camera_against_known_points() -> None:
     rows = camera == 3
     pose, errors = refine_pose(exponential(np.full(6, 0.02)) @ poses[3], points, seen[rows], FOCAL)
     assert np.allclose(pose, poses[3], atol=1e-5) and float(errors.max()) < 1e-2
+
+
+def test_points_are_eliminated_and_put_back_exactly() -> None:
+    rng = np.random.default_rng(3)
+    cameras, points, d = 4, 6, 7
+    point = np.sort(rng.integers(0, points, 40))
+    camera = rng.integers(0, cameras, 40)
+    start = np.searchsorted(point, np.arange(points + 1))
+    index = 6 * camera[:, None] + np.arange(6) - 6  # the first camera holds still
+    index = np.concatenate((np.where(index < 0, -1, index), np.full((40, 1), 6 * cameras - 6)), axis=1)
+    J, J_point = rng.normal(size=(40, 2, d)), rng.normal(size=(40, 2, 3))
+    off, weight, damping = rng.normal(size=(40, 2)), rng.uniform(0.1, 1, 40), 0.01
+    size = 6 * cameras - 5
+    S, g = np.zeros((size, size)), np.zeros(size)
+    V_inv, g_point = np.zeros((points, 3, 3)), np.zeros((points, 3))
+    W, move = np.zeros((40, d, 3)), np.zeros((points, 3))
+    kernels.eliminate(start, J, index, J_point, off, weight, damping, S, g, V_inv, g_point, W)
+    step = -np.linalg.solve(S, g)
+    kernels.substitute(start, index, W, V_inv, g_point, step, move)
+
+    whole = np.zeros((80, size + 3 * points))
+    for o in range(40):
+        for a in np.flatnonzero(index[o] >= 0):
+            whole[2 * o : 2 * o + 2, index[o, a]] += J[o, :, a]
+        whole[2 * o : 2 * o + 2, size + 3 * point[o] : size + 3 * point[o] + 3] = J_point[o]
+    weighted = whole * np.repeat(weight, 2)[:, None]
+    H = weighted.T @ whole
+    H += damping * np.diag(np.diag(H)) + 1e-9 * np.eye(len(H))
+    dense = -np.linalg.solve(H, weighted.T @ off.ravel())
+    np.testing.assert_allclose(step, dense[:size], atol=1e-7)
+    np.testing.assert_allclose(move.ravel(), dense[size:], atol=1e-7)

@@ -13,6 +13,7 @@ from seg3r.api.mapping import (
     mesh_of,
     moonseg3r,
     opentrack3d,
+    refuse_moonseg3rs,
 )
 from seg3r.api.measuring import (
     SWITCHES,
@@ -28,6 +29,6 @@ from seg3r.api.truth import read_truth, truth_masks, truth_surface
 __all__ = [
     "METHODS", "SWITCHES", "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms",
     "evaluate_tasks", "frames", "geometry_parts", "give_identity", "make_mapper", "map_recording", "masks_from",
-    "mesh_of", "moonseg3r", "namer_for", "opentrack3d", "read_truth", "switched_off", "truth_masks", "truth_surface",
-    "weights_listed", "words_called", "write_json",
+    "mesh_of", "moonseg3r", "namer_for", "opentrack3d", "read_truth", "refuse_moonseg3rs", "switched_off",
+    "truth_masks", "truth_surface", "weights_listed", "words_called", "write_json",
 ]

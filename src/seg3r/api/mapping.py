@@ -150,12 +150,10 @@ def geometry_parts(
         InputError: a choice that the method does not leave.
     """
     if method != "moonseg3r":
-        given = {
+        refuse_moonseg3rs(method, {
             "--reconstruct": reconstruct, "--geometry": folder, "--focal": focal_px, "--centre": centre_px,
             "--refiner": refiner,
-        }
-        if unused := [name for name, value in given.items() if value is not None]:
-            raise InputError(f"{method} takes depth and pose as the recording gives them; {unused[0]} is moonseg3r's")
+        })
         return {}
     name = reconstruct or ("cut3r" if preset == "foundation" else "odometry")
     if folder is not None and name != "saved":
@@ -167,6 +165,12 @@ def geometry_parts(
         "folder": folder, "focal_px": focal_px, "centre_px": centre_px, "seed": seed, "stem": recording.stem,
     }
     return {"reconstruct": name, "refiner": refiner, "geometry": geometry}
+
+
+def refuse_moonseg3rs(method: str, given: Mapping[str, object]) -> None:
+    """Raises InputError if any of these options, which another method does not have, is not None."""
+    if unused := [name for name, value in given.items() if value is not None]:
+        raise InputError(f"{method} takes depth and pose as the recording gives them; {unused[0]} is moonseg3r's")
 
 
 def foundation_parts(

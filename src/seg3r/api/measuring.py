@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 
 from seg3r.api.geometry import Geometry
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, label_map, namer_of
@@ -19,15 +21,17 @@ from seg3r.api.mapping import (
     make_mapper,
     masks_from,
     moonseg3r_config,
+    refuse_moonseg3rs,
     unlabelled,
 )
-from seg3r.api.monocular import Placement, measure_monocular, without_rows
+from seg3r.api.monocular import Placement, map_posed, measure_monocular, without_rows
 from seg3r.api.truth import TrueRoom, read_truth, surface_superpoints, true_classes, true_rooms, truth_masks
 from seg3r.associate.fused import Fused
 from seg3r.embed.oracle import TruthIdentity
+from seg3r.embed.refined_queries import load_refiner
 from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
-from seg3r.evaluate.datasets import DatasetResult, dataset_called, evaluate_dataset
+from seg3r.evaluate.datasets import DatasetResult, Placed, dataset_called, evaluate_dataset
 from seg3r.evaluate.run import REACH, follow, predict, score_runs
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
@@ -214,8 +218,8 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
 
 
 CONFIGS = {"scenefun3d": OpenTrack3DConfig(voxel_m=0.005, visible_m=0.02, contained=2.0)}
-"""Data sets that ask for other numbers: knobs and switches are small, and parts of larger things (specification,
-3.8)."""
+"""Data sets that ask for other numbers of OpenTrack3D: knobs and switches are small, and parts of larger things
+(specification, 3.8)."""
 
 
 def evaluate_data(
@@ -229,20 +233,37 @@ def evaluate_data(
     scenes: Sequence[str] = (),
     every: int | None = None,
     saved: Path | None = None,
+    reconstruct: Geometry | None = None,
+    placement: Placement | None = None,
+    refiner: Path | None = None,
     tick: Callable[[str, int, int], None] | None = None,
 ) -> DatasetResult:
     """A method on every scene of a data set, in four conventions; see `evaluate_dataset`.
 
+    Args:
+        reconstruct, placement, refiner: of moonseg3r, which sees the colour of a recording alone (all of it with
+            `sensor`); None: cut3r, aligned, the bundled refiner.
+
     Raises:
-        InputError: no such data set there, frames or truth that cannot be read, or weights that are not on this disk.
+        InputError: no such data set there, frames or truth that cannot be read, weights that are not on this disk, or
+            an option of another method.
     """
     namer = None if labels is None else namer_of(labels, preset, model)
     words = dataset_called(dataset).protocol.phrases
     settings = {"method": method, "preset": preset, "masks": masks, "labelled_by": labels, "model": model}
+    parts: dict[str, Any]
+    run: Callable[[Mapper, Recording, Float32[np.ndarray, "v 3"]], Placed] | None
+    if method == "moonseg3r":
+        geometry, placed = reconstruct or "cut3r", placement or "aligned"
+        parts = {"reconstruct": geometry, "refiner": None if refiner is None else load_refiner(refiner)}
+        run = partial(map_posed, placement=placed, colour_only=geometry != "sensor")
+        settings |= {"reconstruct": geometry, "placement": placed, "refiner": None if refiner is None else str(refiner)}
+    else:
+        refuse_moonseg3rs(method, {"--reconstruct": reconstruct, "--placement": placement, "--refiner": refiner})
+        parts, run = {"config": CONFIGS.get(dataset)}, None
     return evaluate_dataset(
         dataset, folder, lambda path, stride: open_source(str(path), every=stride),
-        lambda recording: make_mapper(
-            method, preset, words=words, segment=masks_from(recording, masks), config=CONFIGS.get(dataset)
-        ),
+        lambda recording: make_mapper(method, preset, words=words, segment=masks_from(recording, masks), **parts),
         None if namer is None else namer.chances, scenes or None, every, saved=saved, settings=settings, progress=tick,
+        run=run,
     )

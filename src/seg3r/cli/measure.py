@@ -138,6 +138,12 @@ class EvaluateDataset:
     """Stride over the frames; by default the one usual for the data set."""
     saved: Path | None = None
     """Keep what was said of each scene here, and go on from it."""
+    reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
+    """Where moonseg3r takes camera and depth from; by default cut3r."""
+    placement: Literal["unprojected", "aligned"] | None = None
+    """How a map of moonseg3r comes to the truth, as for `rooms`; by default aligned."""
+    refiner: Path | None = None
+    """As for `run`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
@@ -147,7 +153,7 @@ class EvaluateDataset:
         with Steps() as tick:
             result = api.evaluate_data(
                 self.dataset, self.data, self.method, self.preset, self.masks, self.labels, self.chat, self.scenes,
-                self.every, self.saved, tick,
+                self.every, self.saved, self.reconstruct, self.placement, self.refiner, tick,
             )
         emit(self.json, result.as_json())
         for line in result.lines():
@@ -257,6 +263,9 @@ class EvaluateSceneFun3D(EvaluateDataset):
             raise InputError(f"--saved {self.saved}: task 2 keeps nothing on the way; leave it out")
         if self.method != "opentrack3d":
             raise InputError(f"{self.method} does not map in the world of the scan; task 2 takes opentrack3d")
+        api.refuse_moonseg3rs(self.method, {
+            "--reconstruct": self.reconstruct, "--placement": self.placement, "--refiner": self.refiner,
+        })
         with Steps() as tick:
             result = api.evaluate_tasks(
                 self.data, self.method, self.preset, self.masks, self.labels or "nearest", self.chat, self.scenes,

@@ -66,7 +66,7 @@ class Ledger:
 def unprojected(
     scene: SceneMap,
     said: Sequence[Said],
-    seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera]],
+    seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera] | None],
     vertices: Float32[np.ndarray, "v 3"],
 ) -> ScenePrediction:
     """Placement (A): every vertex goes to the instance that most views gave it, if they outnumber those that gave it
@@ -74,13 +74,16 @@ def unprojected(
 
     Args:
         scene: the finished map: who became whom, who was dropped, how sure each is.
-        seen: frame index -> true depth and true camera.
+        seen: frame index -> true depth and true camera; None where they are not known: such a view places nothing.
     """
     row_of = {int(i): row for row, i in enumerate(scene.ids.tolist())}
     votes = np.zeros((len(vertices), len(row_of) + 1), np.int32)  # the last column: nobody
     points = torch.from_numpy(np.ascontiguousarray(vertices)).double()
     for each in said:
-        depth, camera = seen(each.frame_index)
+        known = seen(each.frame_index)
+        if known is None:
+            continue
+        depth, camera = known
         local = transform(invert(camera.T_world_cam), points)
         at, z = project(local, camera.K)
         pixels, inside = nearest_pixels(at, z, camera.size)
@@ -111,17 +114,20 @@ def _labels(said: Said, row_of: dict[int, int], scene: SceneMap) -> Int64[Tensor
 
 
 def aligned(
-    scene: SceneMap, said: Sequence[Said], true: Callable[[int], Camera], vertices: Float32[np.ndarray, "v 3"]
+    scene: SceneMap, said: Sequence[Said], true: Callable[[int], Camera | None], vertices: Float32[np.ndarray, "v 3"]
 ) -> tuple[ScenePrediction, Similarity]:
     """Placement (B). Second: the similarity from the map's world to the true one.
+
+    Args:
+        true: frame index -> true camera; None where it is not known: such a view does not count.
 
     Raises:
         InputError: fewer than three views.
     """
-    if len(said) < LEAST_VIEWS:
-        raise InputError(f"{len(said)} views: at least {LEAST_VIEWS} place a map")
-    own = centres([each.camera for each in said])
-    similarity = umeyama(own, centres([true(each.frame_index) for each in said]))
+    pairs = [(each.camera, camera) for each in said if (camera := true(each.frame_index)) is not None]
+    if len(pairs) < LEAST_VIEWS:
+        raise InputError(f"{len(pairs)} views: at least {LEAST_VIEWS} place a map")
+    similarity = umeyama(centres([own for own, _ in pairs]), centres([camera for _, camera in pairs]))
     back = ((vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale).astype(np.float32)
     return predict(scene, np.ascontiguousarray(back), REACH_M / similarity.scale), similarity
 

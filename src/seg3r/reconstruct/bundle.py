@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 from scipy.spatial.transform import Rotation
+
+from seg3r.kernels import bundle as kernels
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -42,59 +43,31 @@ def bundle_adjust(
         focal: pixels.
         free_focal: find it as well.
     """
-    column = np.cumsum(free) - 1
+    order = np.argsort(point, kind="stable")
+    camera, point, seen = camera[order], point[order], seen[order]
+    start = np.searchsorted(point, np.arange(len(points) + 1))
+    first = np.where(free, 6 * (np.cumsum(free) - 1), -6)[camera]
     size = 6 * int(free.sum()) + free_focal
+    # The unknowns that each observation touches: six of its camera, and the focal length.
+    index = np.where(first[:, None] < 0, -1, first[:, None] + np.arange(6))
+    if free_focal:
+        index = np.concatenate((index, np.full((len(point), 1), size - 1)), axis=1)
     damping = 1e-4
     error = _error(poses, points, camera, point, seen, focal)
     for _ in range(rounds):
-        off, p, turned = error.off, error.local, error.turned
-        weight = 1 / np.maximum(1, np.linalg.norm(off, axis=1) / HUBER_PX)
-        z = np.maximum(p[:, 2], 1e-3)
-        slope = np.zeros((len(p), 2, 3))
-        slope[:, 0, 0] = slope[:, 1, 1] = focal / z
-        slope[:, 0, 2], slope[:, 1, 2] = -focal * p[:, 0] / z**2, -focal * p[:, 1] / z**2
-        J_point = slope @ turned
-        # A step of a camera: translation first, then a turn about its centre of coordinates.
-        lever = np.zeros((len(p), 3, 6))
-        lever[:, 0, 0] = lever[:, 1, 1] = lever[:, 2, 2] = 1
-        lever[:, 0, 4], lever[:, 0, 5] = p[:, 2], -p[:, 1]
-        lever[:, 1, 3], lever[:, 1, 5] = -p[:, 2], p[:, 0]
-        lever[:, 2, 3], lever[:, 2, 4] = p[:, 1], -p[:, 0]
-        J_camera = slope @ lever
-        J = J_camera * free[camera][:, None, None]
-        V = np.zeros((len(points), 3, 3))
-        np.add.at(V, point, np.einsum("oai,o,oaj->oij", J_point, weight, J_point))
-        g_point = np.zeros((len(points), 3))
-        np.add.at(g_point, point, np.einsum("oai,o,oa->oi", J_point, weight, off))
-        # Rows of the camera block that each observation touches: six of its camera, and the focal length.
-        index = 6 * np.maximum(column[camera], 0)[:, None] + np.arange(6)
-        if free_focal:
-            J = np.concatenate((J, (p[:, :2] / z[:, None])[:, :, None]), axis=2)
-            index = np.concatenate((index, np.full((len(p), 1), size - 1)), axis=1)
-        H = np.zeros((size, size))
-        np.add.at(H, (index[:, :, None], index[:, None, :]), np.einsum("oai,o,oaj->oij", J, weight, J))
-        g = np.zeros(size)
-        np.add.at(g, index, np.einsum("oai,o,oa->oi", J, weight, off))
-        W = np.einsum("oai,o,oaj->oij", J, weight, J_point)  # [o 6(+1) 3]
-        across = np.broadcast_to(3 * point[:, None, None] + np.arange(3), W.shape)
-        down = np.broadcast_to(index[:, :, None], W.shape)
-        E = csr_array((W.ravel(), (down.ravel(), across.ravel())), shape=(size, 3 * len(points)))
+        J, J_point = _slopes(error.local, error.turned, focal, free_focal)
+        weight: F64 = 1 / np.maximum(1, np.linalg.norm(error.off, axis=1) / HUBER_PX)
         while True:
-            damped = V + damping * np.einsum("pij,ij->pij", V, np.eye(3)) + 1e-9 * np.eye(3)
-            V_inv = np.linalg.inv(damped)
-            first = np.arange(len(points) * 3).reshape(-1, 3)
-            blocks = csr_array((V_inv.ravel(), (
-                np.broadcast_to(first[:, :, None], V_inv.shape).ravel(),
-                np.broadcast_to(first[:, None, :], V_inv.shape).ravel(),
-            )), shape=(3 * len(points),) * 2)
-            EV = E @ blocks
-            S = H + damping * np.diag(np.diag(H)) + 1e-9 * np.eye(size) - (EV @ E.T).toarray()
-            step = -np.linalg.solve(S, g - EV @ g_point.ravel())
-            move = -np.einsum("pij,pj->pi", V_inv, g_point + (E.T @ step).reshape(-1, 3))
+            S, g = np.zeros((size, size)), np.zeros(size)
+            V_inv, g_point = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3))
+            W, move = np.zeros((len(point), J.shape[2], 3)), np.zeros((len(points), 3))
+            kernels.eliminate(start, J, index, J_point, error.off, weight, damping, S, g, V_inv, g_point, W)
+            step = -np.asarray(np.linalg.solve(S, g), np.float64)
+            kernels.substitute(start, index, W, V_inv, g_point, step, move)
             new_focal = focal + float(step[-1]) if free_focal else focal
             new_poses = poses.copy()
-            for c in np.flatnonzero(free):
-                new_poses[c] = exponential(step[6 * column[c] : 6 * column[c] + 6]) @ poses[c]
+            for n, c in enumerate(np.flatnonzero(free)):
+                new_poses[c] = exponential(step[6 * n : 6 * n + 6]) @ poses[c]
             tried = _error(new_poses, points + move, camera, point, seen, new_focal)
             if tried.cost < error.cost and new_focal > 0:
                 gain = 1 - tried.cost / error.cost
@@ -107,7 +80,29 @@ def bundle_adjust(
                 break
         if gain < 1e-4:
             break
-    return Adjusted(poses, points, focal, np.linalg.norm(error.off, axis=1))
+    errors = np.empty(len(point))
+    errors[order] = np.linalg.norm(error.off, axis=1)
+    return Adjusted(poses, points, focal, errors)
+
+
+def _slopes(p: F64, turned: F64, focal: float, free_focal: bool) -> tuple[F64, F64]:
+    """Of the errors [o 2], by the cameras' unknowns [o 2 6(+1)] and by the points [o 2 3].
+
+    A step of a camera: translation first, then a turn about its centre of coordinates.
+    """
+    z = np.maximum(p[:, 2], 1e-3)
+    slope = np.zeros((len(p), 2, 3))
+    slope[:, 0, 0] = slope[:, 1, 1] = focal / z
+    slope[:, 0, 2], slope[:, 1, 2] = -focal * p[:, 0] / z**2, -focal * p[:, 1] / z**2
+    lever = np.zeros((len(p), 3, 6))
+    lever[:, 0, 0] = lever[:, 1, 1] = lever[:, 2, 2] = 1
+    lever[:, 0, 4], lever[:, 0, 5] = p[:, 2], -p[:, 1]
+    lever[:, 1, 3], lever[:, 1, 5] = -p[:, 2], p[:, 0]
+    lever[:, 2, 3], lever[:, 2, 4] = p[:, 1], -p[:, 0]
+    J = slope @ lever
+    if free_focal:
+        J = np.concatenate((J, (p[:, :2] / z[:, None])[:, :, None]), axis=2)
+    return J, slope @ turned
 
 
 class _Error(NamedTuple):

@@ -100,11 +100,14 @@ def mutual_matches(a: F32, b: F32) -> I64:
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int64)
     alike = a @ b.T
-    best, back = alike.argmax(1), alike.argmax(0)
+    best, back = alike.argmax(1), alike.max(0)
     rows = np.arange(len(a))
-    second = np.partition(alike, -2, axis=1)[:, -2]
     top = alike[rows, best]
+    alike[rows, best] = -1.0
+    second = alike.max(1)
     # Squared distances of unit vectors, from their products.
     near, next_ = np.maximum(2 - 2 * top, 0), np.maximum(2 - 2 * second, 0)
-    kept = (back[best] == rows) & (near < RATIO**2 * next_) & (top > ALIKE)
-    return np.stack((rows[kept], best[kept]), 1).astype(np.int64)
+    kept = np.flatnonzero((top == back[best]) & (near < RATIO**2 * next_) & (top > ALIKE))
+    _, one = np.unique(best[kept], return_index=True)  # two rows may be equally near
+    kept = np.sort(kept[one])
+    return np.stack((kept, best[kept]), 1).astype(np.int64)

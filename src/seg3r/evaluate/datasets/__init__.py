@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from seg3r.evaluate.datasets.catalogue import DATASETS, Dataset, dataset_called
 from seg3r.evaluate.datasets.grounding import GroundingResult, evaluate_grounding
-from seg3r.evaluate.datasets.measure import DatasetResult, evaluate_dataset
+from seg3r.evaluate.datasets.measure import DatasetResult, Placed, evaluate_dataset
 
 __all__ = [
-    "DATASETS", "Dataset", "DatasetResult", "GroundingResult", "dataset_called", "evaluate_dataset",
+    "DATASETS", "Dataset", "DatasetResult", "GroundingResult", "Placed", "dataset_called", "evaluate_dataset",
     "evaluate_grounding",
 ]

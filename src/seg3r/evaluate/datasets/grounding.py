@@ -113,8 +113,8 @@ def evaluate_grounding(
         vertices, queries = read_queries(folder / visit)
         frames = open_frames(dataset.recording(folder, visit), stride)
         mapper = make_mapper(frames)
-        for frame in frames:
-            mapper.step(frame)
+        for _ in mapper.run(frames):
+            pass
         scene = mapper.result()
         if name is not None:
             name(scene)

@@ -7,6 +7,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,6 +38,8 @@ class DatasetResult:
     """With labels; None where nobody gave any."""
     agnostic: Result
     """One class for all, ranked by instance score."""
+    constant: Result
+    """Likewise, with every confidence 1."""
     quality: Quality
     settings: Mapping[str, Any]
 
@@ -44,7 +47,7 @@ class DatasetResult:
         """Plain values for a JSON file, NaN as null."""
         return {
             **({} if self.columns is None else {"labelled": self.columns.as_json()}),
-            "class_agnostic": self.agnostic.as_json(),
+            "class_agnostic": self.agnostic.as_json(), "constant": self.constant.overall.as_json(),
             "purity": _rounded(self.quality.purity), "completeness": _rounded(self.quality.completeness),
             "settings": dict(self.settings),
         }
@@ -54,7 +57,28 @@ class DatasetResult:
         overall = self.agnostic.overall
         ap, ap50, ap25 = ("-" if np.isnan(value) else f"{100 * value:.1f}" for value in overall)
         told = f"class-agnostic, ranked: AP {ap}, AP50 {ap50}, AP25 {ap25}"
-        return [*([] if self.columns is None else [*self.columns.lines(), ""]), told]
+        return [*([] if self.columns is None else [*self.columns.lines(), ""]), told, *self._placement()]
+
+    def _placement(self) -> list[str]:
+        """How maps came to the truth, where they do not lie in its world, and which could not."""
+        if "placement" not in self.settings:
+            return []
+        lost = [scene for scene, scale in self.settings.get("scales", {}).items() if scale is None]
+        return [
+            f"placement: {self.settings['placement']}",
+            *([f"too few views to place {len(lost)} of the scenes: {', '.join(lost)}"] if lost else []),
+        ]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A finished map, and what its instances are on the vertices of the truth."""
+
+    scene: SceneMap
+    prediction: ScenePrediction
+    """In the order of `scene.ids`."""
+    scale: float | None = None
+    """Of the similarity that brought it there; NaN: too few views for one; None: not by a similarity."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +87,17 @@ class _Said:
 
     prediction: ScenePrediction
     labels: Float32[np.ndarray, "k c"] | None
+    scale: float | None
+
+
+def where_it_lies(
+    mapper: Mapper, frames: Iterable[Frame], vertices: Float32[np.ndarray, "v 3"], reach: float = REACH
+) -> Placed:
+    """Map a recording whose poses are those of the truth's world."""
+    for _ in mapper.run(frames):
+        pass
+    scene = mapper.result()
+    return Placed(scene, predict(scene, vertices, reach * scene.voxel_m))
 
 
 def evaluate_dataset(
@@ -77,6 +112,7 @@ def evaluate_dataset(
     saved: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], Placed] | None = None,
 ) -> DatasetResult:
     """Measure a method on a data set.
 
@@ -88,10 +124,11 @@ def evaluate_dataset(
         label: without it only the class-agnostic measure is taken.
         scenes: a split; None: every scene with truth in the folder.
         every: stride over the frames; None: the usual one.
-        reach: a vertex belongs to what owns the nearest map point within so many voxels.
+        reach: a vertex belongs to what owns the nearest map point within so many voxels; not with `run`.
         saved: a folder that keeps what was said of each scene: an interrupted measurement goes on where it stopped.
         settings: of the method; what is kept in `saved` under other settings is refused.
         progress: called with (scene, scenes done, scenes) after each.
+        run: maps the frames and brings the map to the vertices; None: `where_it_lies`.
 
     Raises:
         InputError: no scene, one that is not there, or one whose frames or truth cannot be read; `saved` of another
@@ -101,24 +138,25 @@ def evaluate_dataset(
     chosen = chosen_scenes(dataset, folder, scenes)
     stride = dataset.every if every is None else every
     told = {
-        "dataset": name, "every": stride, "reach_voxels": reach, "labels": label is not None, **(settings or {}),
+        "dataset": name, "every": stride, **({"reach_voxels": reach} if run is None else {}),
+        "labels": label is not None, **(settings or {}),
     }
     if saved is not None:
         _claim(saved, told)
     protocol = dataset.protocol
-    labelled, agnostic = [], []
+    labelled, agnostic, scales = [], [], dict[str, float | None]()
+    run = run or partial(where_it_lies, reach=reach)
     for done, scene in enumerate(chosen, 1):
         truth = dataset.truth(folder, scene)
         kept = None if saved is None else saved / f"{scene}.npz"
         said = None if kept is None else _load(kept)
         if said is None:
             frames = open_frames(dataset.recording(folder, scene), stride)
-            mapper = make_mapper(frames)
-            for frame in frames:
-                mapper.step(frame)
-            result = mapper.result()
-            probabilities = None if label is None else label(result, protocol.phrases).cpu().numpy()
-            said = _Said(predict(result, truth.vertices, reach * result.voxel_m), probabilities)
+            placed = run(make_mapper(frames), frames, truth.vertices)
+            probabilities = None if label is None else label(placed.scene, protocol.phrases).cpu().numpy()
+            said = _Said(placed.prediction, probabilities, placed.scale)
+        if said.scale is not None:
+            scales[scene] = _rounded(said.scale)
         try:
             agnostic.append(overlap_table(truth.ids, said.prediction, protocol, class_agnostic=True))
         except InputError as error:
@@ -129,11 +167,14 @@ def evaluate_dataset(
             _save(kept, said)
         if progress is not None:
             progress(scene, done, len(chosen))
+    ranked, constant = (
+        evaluate_tables(agnostic, chosen, protocol, class_agnostic=True, scores=scores)
+        for scores in ("ranked", "constant")
+    )
     return DatasetResult(
-        None if label is None else four_columns(labelled, protocol),
-        evaluate_tables(agnostic, chosen, protocol, class_agnostic=True),
+        None if label is None else four_columns(labelled, protocol), ranked, constant,
         mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in agnostic]),
-        {**told, "scenes": list(chosen)},
+        {**told, "scenes": list(chosen), **({"scales": scales} if scales else {})},
     )
 
 
@@ -180,6 +221,8 @@ def _save(path: Path, said: _Said) -> None:
     arrays = {"vertices": prediction.vertices, "starts": prediction.starts, "scores": prediction.scores}
     if said.labels is not None:
         arrays["labels"] = said.labels
+    if said.scale is not None:
+        arrays["scale"] = np.array(said.scale, np.float64)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
@@ -198,6 +241,7 @@ def _load(path: Path) -> _Said | None:
             prediction = ScenePrediction(
                 file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
             )
-            return _Said(prediction, file["labels"] if "labels" in file.files else None)
+            labels, scale = (file[name] if name in file.files else None for name in ("labels", "scale"))
+            return _Said(prediction, labels, None if scale is None else float(scale))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it and measure the scene again") from error
