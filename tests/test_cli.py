@@ -235,3 +235,8 @@ def test_a_training_in_the_way_is_refused(tmp_path: Path, capsys: pytest.Capture
 def test_a_data_set_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("scannet200", "scannet20", "replica", "scannetpp", "scenefun3d"):
         assert str(tmp_path) in refused(capsys, "evaluate", name, str(tmp_path))
+
+
+def test_the_package_is_the_command_too() -> None:
+    answer = subprocess.run([sys.executable, "-m", "seg3r", "--help"], check=True, capture_output=True, text=True)
+    assert answer.stdout.startswith("usage: seg3r")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -49,15 +51,19 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("videos") / "table.mp4"
+    write_video(path, [frame.rgb.numpy() for frame, _ in WALKED])
+    return path
+
+
+def write_video(path: Path, images: Sequence[np.ndarray]) -> None:
     with av.open(str(path), "w") as file:
         stream = file.add_stream("mpeg4", rate=10)
-        stream.height, stream.width, stream.pix_fmt = 96, 128, "yuv420p"
-        for frame, _ in WALKED:
-            for packet in stream.encode(av.VideoFrame.from_ndarray(frame.rgb.numpy(), "rgb24")):
+        stream.height, stream.width, stream.pix_fmt = *images[0].shape[:2], "yuv420p"
+        for image in images:
+            for packet in stream.encode(av.VideoFrame.from_ndarray(image, "rgb24")):
                 file.mux(packet)
         for packet in stream.encode():
             file.mux(packet)
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +101,16 @@ def test_a_video_is_enough(video: Path, refiner: Path, tmp_path: Path, capsys: p
     assert "frame 0 has no depth" in refused(capsys, *common, "--reconstruct", "sensor")
     main([*common, "--reconstruct", "cut3r"])
     assert json.loads((tmp_path / "map" / "instances.json").read_text())["points"] > 0
+
+
+@pytest.mark.parametrize("count", [1, 8])
+def test_a_video_without_a_start_says_why_and_leaves_nothing(
+    count: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_video(tmp_path / "dark.mp4", [np.zeros((96, 128, 3), np.uint8)] * count)
+    line = refused(capsys, "run", "moonseg3r", str(tmp_path / "dark.mp4"), "--out", str(tmp_path / "map"))
+    assert "dark: odometry found no start" in line and "--reconstruct cut3r" in line
+    assert [p.name for p in tmp_path.iterdir()] == ["dark.mp4"]
 
 
 def test_what_does_not_fit_is_said_in_one_line(

@@ -289,7 +289,7 @@ def map_recording(
                 saved = time.perf_counter()
         mapper.finish()
         if mapper.scene.frames == 0:
-            raise InputError(f"{recording.name}: no usable frame")
+            raise InputError(f"{recording.name}: {_why_nothing(recording, mapper.reconstruct.stage)}")
     except InputError:
         if _checkpoint(partial) is None:
             shutil.rmtree(partial)  # nothing to resume
@@ -398,6 +398,18 @@ def _must_replay(reconstruct: Reconstructor) -> bool:
     if isinstance(reconstruct, Joined):
         return _must_replay(reconstruct.geometry) or _must_replay(reconstruct.tokens)
     return not isinstance(reconstruct, Remembers | Sensor | SavedGeometry)
+
+
+def _why_nothing(recording: Recording, reconstruct: object) -> str:
+    """Why no frame came into the map, and what helps."""
+    geometry = reconstruct.geometry if isinstance(reconstruct, Joined) else reconstruct
+    if isinstance(geometry, Odometry):
+        return (
+            "odometry found no start: the camera has to move aside, past things with corners; --reconstruct cut3r maps "
+            "from the first frame on"
+        )
+    reasons = "; ".join(f"{count} {reason}" for reason, count in recording.skipped.items())
+    return f"no usable frame{f' ({reasons})' if reasons else ''}"
 
 
 def events_of(reconstruct: object) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> None:
     given = _with_json_target(list(sys.argv[1:] if words is None else words))
     command: Any = tyro.extras.subcommand_cli_from_dict(
         COMMANDS, prog="seg3r", args=given,
-        description="Online 3D maps of object instances from RGB-D video.",
+        description="Online 3D maps of object instances from RGB or RGB-D video.",
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
     )
     from seg3r.errors import InputError, MissingExtraError

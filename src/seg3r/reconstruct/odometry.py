@@ -3,8 +3,9 @@
 Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
 `lag` frames late: then other views stand on both sides of it.
 
-Known limit: a fast, blurred turn on the spot leaves few known points in view, and the scale behind it is not the scale
-before. Steps out of all proportion are refused and told (`events`); a slow change of scale is not noticed.
+Known limit: nothing closes loops. Where a blurred stretch leaves few known points in view the scale slides, by a tenth
+or two over the office walk of LOG.md. Steps out of all proportion are refused and told (`events`); a slow change of
+scale is not noticed.
 """
 
 from __future__ import annotations
