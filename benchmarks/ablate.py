@@ -45,6 +45,8 @@ PAPER = {
     "+ token": (16.7, 33.3, 50.0),
 }
 """AP, AP50, AP25 in per cent: arXiv 2512.15577, table 2, ScanNet200 with CropFormer masks."""
+OURS = "+ consensus (ours)"
+"""A row below the paper's."""
 
 
 def variants() -> dict[str, dict[str, Any]]:
@@ -65,15 +67,17 @@ def variants() -> dict[str, dict[str, Any]]:
 
 
 def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3RConfig]:
-    """Row -> config; each adds to the one above. Without `learnt` those that need no training."""
-    pooled = replace(base, refine=False, memory=False, token=False)
+    """Row -> config; each adds to the one above, the last one what is not the paper's. Without `learnt` those that need
+    no training."""
+    pooled = replace(base, refine=False, memory=False, token=False, consensus=False)
     rows = {
         "F2d only": replace(pooled, use_3d=False), "F3d only": replace(pooled, use_2d=False), "F2d + F3d": pooled,
     }
     if learnt:
         refined = replace(pooled, refine=True)
-        rows |= {"+ refinement": refined, "+ distillation": refined, "+ memory": replace(refined, memory=True),
-                 "+ token": replace(refined, memory=True, token=True)}
+        whole = replace(refined, memory=True, token=True)
+        rows |= {"+ refinement": refined, "+ distillation": refined, "+ memory": replace(whole, token=False),
+                 "+ token": whole, OURS: replace(whole, consensus=True)}
     return rows
 
 
@@ -88,14 +92,15 @@ def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
         "D19 box of all points": replace(base, box_trim=0.0),
         **{f"D21 token of {n} views": replace(base, token_frames=n) for n in (1, 20, 10_000)},
         "D22 200 points": replace(base, least_points=200), "no merge in the end": replace(base, merge=0.0),
-        "D20 no vote": replace(base, vote=None),
+        "D20 no vote": replace(base, vote=None), "all points": replace(base, measured=0),
+        "no consensus": replace(base, consensus=False),
     }
 
 
 def refiners() -> Mapping[str, QueryRefiner | None]:
     """Row -> weights: those of "+ refinement" have learnt without the distillation loss."""
     whole, plain = load_bundled_refiner(), load_bundled_refiner(plain=True)
-    return {"+ refinement": plain} | dict.fromkeys(("+ distillation", "+ memory", "+ token"), whole)
+    return {"+ refinement": plain} | dict.fromkeys(("+ distillation", "+ memory", "+ token", OURS), whole)
 
 
 class Replayed:
@@ -161,7 +166,7 @@ def all_views(geometry: Reconstructor, frames: Iterable[Frame]) -> list[View]:
 
 def rows_asked_for(args: argparse.Namespace) -> tuple[dict[str, MoonSeg3RConfig], Mapping[str, QueryRefiner | None]]:
     """Row -> config, and its weights."""
-    learnt = not args.only or any(name in args.only for name in list(PAPER)[3:])
+    learnt = not args.only or any(name in args.only for name in [*list(PAPER)[3:], OURS])
     if args.decisions:
         configs = decisions(BUNDLED_MOON)
         weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, load_bundled_refiner())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seg3r.reconstruct.sensor import Sensor
-from seg3r.refine.prune import Prune, Suppress, Unconfirmed
+from seg3r.refine.prune import Prune, Strewn, Suppress, Unconfirmed
 from seg3r.scene import SceneMap
 from seg3r.types import Masks, Matches
 from tests.loops import assert_sound, segments_of
@@ -70,3 +70,29 @@ def test_suppress_drops_doubles_and_what_lies_inside() -> None:
     assert Suppress()(mapped((20, 50), (40, 70))).ids.tolist() == [0, 1]
     assert Suppress()(mapped((20, 50), (25, 45), (30, 40))).ids.tolist() == [0], "a nest"
     assert len(Suppress()(SceneMap())) == 0
+
+
+def test_points_that_few_frames_measured_are_forgotten() -> None:
+    scene = SceneMap()
+    add(scene, [(5, 30)], [-1])
+    whole = scene.point_count
+    moved = table_scene().frame(1, table_scene().camera((0.3, -1.7, 1.5), (0, 0, 0.5), (60, 80)))[0]
+    strange = Sensor().view(moved)
+    for _ in range(7):
+        add(scene, [(5, 30)], [0])
+    scene.add(strange, segments_of(strange, Masks(torch.zeros(0, 60, 80, dtype=torch.bool), torch.zeros(0))),
+              Matches(torch.zeros(0, dtype=torch.int64), torch.zeros(0)))
+    assert scene.point_count > whole
+    kept = Strewn(4)(scene.copy())
+    assert kept.point_count == int((scene.seen >= 4).sum()) < scene.point_count
+    assert torch.equal(kept.points, scene.points[scene.seen >= 4])
+    assert torch.equal(kept.places_of(0), scene.places_of(0))
+    assert_sound(kept)
+    assert Strewn(0)(scene.copy()).point_count == scene.point_count
+
+
+def test_a_short_recording_keeps_what_it_has() -> None:
+    scene = SceneMap()
+    add(scene, [(5, 30)], [-1])
+    assert Strewn(4)(scene.copy()).point_count == scene.point_count
+    assert Strewn(4)(SceneMap()).point_count == 0

@@ -52,7 +52,7 @@ DETECTOR, SEGMENTER, EMBEDDER = "grounding-dino-base", "sam2.1-large", "dinov2-l
 """Of the foundation preset (specification, D-6 and D-7)."""
 CATCH_ALL = ("object", "device", "container")
 """Looked for beside the words where nobody gave any (D-8)."""
-BUNDLED_MOON = MoonSeg3RConfig(merge_within=0.95, match=2.1, token_frames=1)
+BUNDLED_MOON = MoonSeg3RConfig(merge_within=0.95, match=2.1, token_frames=1, consensus=True)
 """The method with the bundled features, by which more is alike than by the paper's: chosen on six rooms of the
 val split (docs/moonseg3r.md)."""
 THINGS = protocol_from_classes(("thing",))

@@ -16,9 +16,10 @@ from seg3r.mapper import Mapper
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.protocols import Answerer, Reconstructor, Refiner, Segmenter
 from seg3r.refine.chain import Chain, Every
+from seg3r.refine.consensus import Consensus
 from seg3r.refine.merge import Merge
 from seg3r.refine.outvote import Outvote
-from seg3r.refine.prune import Prune, Unconfirmed
+from seg3r.refine.prune import Prune, Strewn, Unconfirmed
 from seg3r.scene import SceneMap
 from seg3r.segment.geometric import GeometricSegmenter
 
@@ -60,6 +61,11 @@ class MoonSeg3RConfig:
     leaves out cups and books. Its largest cluster is not taken: masks are clustered when they are lifted."""
     merge: float = 0.3
     """Instances whose points have this IoU are one in the end; 0 switches it off (ours, as for RGB-D)."""
+    measured: int = 4
+    """In the end points that fewer frames measured are forgotten (ours: inferred depth strews them); 0: none."""
+    consensus: bool = False
+    """In the end instances that the views see as one thing become one (ours; MaskClustering): for masks that break
+    things into pieces, each frame into others."""
     vote: float | None = 0.2
     """In the end a point is the instance's that most frames gave it to, if these are at least so many of those that
     measured it; None: all that an instance ever touched stays its own (D20; the papers do not say)."""
@@ -87,11 +93,13 @@ def moonseg3r(
         answer: who answers `Mapper.ask`.
     """
     c = config or MoonSeg3RConfig()
-    final: list[Refiner] = [Prune(c.least_observations, c.least_points)]
-    if c.vote is not None:
-        final.insert(0, Outvote(c.vote))
-    if c.merge:
-        final.insert(0, Merge(iou=c.merge, look=-1.0))
+    final: list[tuple[bool, Refiner]] = [
+        (c.measured > 0, Strewn(c.measured)),
+        (c.consensus, Consensus()),
+        (c.merge > 0, Merge(iou=c.merge, look=-1.0)),
+        (c.vote is not None, Outvote(c.vote or 0.0)),
+        (True, Prune(c.least_observations, c.least_points)),
+    ]
     return Mapper(
         reconstruct=reconstruct,
         segment=segment or GeometricSegmenter(),
@@ -107,7 +115,7 @@ def moonseg3r(
             least_contained=0.0, fragment=2.0,
         ),
         maintain=Every(c.maintain_every, Unconfirmed()),
-        refine=Chain(tuple(final)),
+        refine=Chain(tuple(refine for wanted, refine in final if wanted)),
         scene=scene or SceneMap(c.voxel_m, c.visible_m),
         answer=answer,
     )

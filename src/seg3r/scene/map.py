@@ -382,6 +382,22 @@ class SceneMap:
             self._keyframes.rename(instance_id, -1)
             self._instances.free(instance_id)
 
+    def keep_points(self, keep: Bool[Tensor, "n"]) -> None:
+        """Forget all points but these; their rows are counted anew. Instances stay, be it without points."""
+        kept, old = keep.numpy(), self._grid
+        row, point, hits, views = self._owners.table()
+        number = np.cumsum(kept, dtype=np.int32) - 1
+        self._grid = PointGrid(self.voxel_m)
+        self._grid.T_map_world = old.T_map_world
+        self._grid.load({name: old.table[name][: len(old)][kept] for name in POINT_COLUMNS})
+        self._owners = Ownership()
+        self._owners.reserve_rows(self._instances.rows)
+        left = kept[point]
+        self._owners.load(
+            row[left], number[point[left]], hits[left], views[left], self._grid.first_edge["edge"]
+        )
+        self._seen_last = None
+
     def set_points(
         self, instance_id: int, points: Int64[Tensor, "p"], hits: Int32[Tensor, "p"], views: Int32[Tensor, "p"]
     ) -> None:
@@ -428,26 +444,11 @@ class SceneMap:
             everything = torch.arange(len(self._grid))
             keep &= self.project(everything, self._keyframes.at(frame), self.visible_m).numpy() >= 0
         part = self.copy()
-        part._restrict(keep)
+        part.keep_points(torch.from_numpy(keep))
         alive = [int(i) for i, size in zip(part.ids, part.sizes, strict=True) if size == 0]
         wanted = None if ids is None else {int(i) for i in ids}
         part.drop(sorted({*alive, *(int(i) for i in part.ids if wanted is not None and int(i) not in wanted)}))
         return part
-
-    def _restrict(self, keep: Bool[np.ndarray, "n"]) -> None:
-        """Forget all points but these."""
-        old = self._grid
-        row, point, hits, views = self._owners.table()
-        number = np.cumsum(keep, dtype=np.int32) - 1
-        self._grid = PointGrid(self.voxel_m)
-        self._grid.T_map_world = old.T_map_world
-        self._grid.load({name: old.table[name][: len(old)][keep] for name in POINT_COLUMNS})
-        self._owners = Ownership()
-        self._owners.reserve_rows(self._instances.rows)
-        left = keep[point]
-        self._owners.load(
-            row[left], number[point[left]], hits[left], views[left], self._grid.first_edge["edge"]
-        )
 
     def union(self, other: SceneMap) -> tuple[SceneMap, dict[int, int]]:
         """Both maps in one, and the new id of each of `other`'s instances. They must share one frame of reference.
