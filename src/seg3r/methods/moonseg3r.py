@@ -61,7 +61,7 @@ class MoonSeg3RConfig:
     leaves out cups and books. Its largest cluster is not taken: masks are clustered when they are lifted."""
     merge: float = 0.3
     """Instances whose points have this IoU are one in the end; 0 switches it off (ours, as for RGB-D)."""
-    measured: int = 4
+    measured: int = 5
     """In the end points that fewer frames measured are forgotten (ours: inferred depth strews them); 0: none."""
     consensus: bool = False
     """In the end instances that the views see as one thing become one (ours; MaskClustering): for masks that break

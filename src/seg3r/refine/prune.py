@@ -27,16 +27,15 @@ class Strewn:
     """Forget points that few frames measured: depth that was inferred from images strews them around surfaces and
     along rays at edges, each frame elsewhere, while surfaces are measured again and again."""
 
-    least: int = 4
-    """Frames; but no more than half of those that measured what the median measurement fell on: a short recording has
-    no more to give."""
+    least: int = 5
+    """Frames; but no more than measured what the median measurement fell on: a short recording has no more to give."""
 
     def __call__(self, scene: SceneMap) -> SceneMap:
         if scene.point_count:
             ordered = scene.seen.sort().values
             total = ordered.cumsum(0)
             usual = int(ordered[torch.searchsorted(total, int(total[-1]) / 2)])
-            scene.keep_points(scene.seen >= min(self.least, usual / 2))
+            scene.keep_points(scene.seen >= min(self.least, usual))
         return scene
 
 
