@@ -12,6 +12,9 @@ from jaxtyping import install_import_hook
 REPOSITORY = Path(__file__).resolve().parents[1]
 _PACKAGE = REPOSITORY / "src" / "seg3r"
 
+# Tensors of tests are small: threads that wait for one another cost more than they bring, the more beside other work.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Numba compiles the bare functions of `kernels`; a wrapper around each would stop it.
 _HOOK = install_import_hook(
     [f"seg3r.{m.name}" for m in pkgutil.iter_modules([str(_PACKAGE)]) if m.name not in ("kernels", "cli")],
