@@ -18,6 +18,7 @@ import html
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from rich.table import Table
 from kept import Kept, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
 from seg3r.api.geometry import reconstructor
-from seg3r.api.mapping import moonseg3r
+from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 from seg3r.api.monocular import MappedRoom, Placement, map_room
 from seg3r.api.truth import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
@@ -109,8 +110,9 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     """One row on one walk: drift, time, and for each placement the curve."""
     geometry = Logged(geometry_of(name, reset_every))
     segment = Saved(truth_masks(room.recording)) if masks == "truth" else None
+    config = replace(BUNDLED_MOON, consensus=masks != "truth")  # perfect masks have no pieces to join
     mapped = map_room(
-        moonseg3r("bundled", None, geometry, segment=segment), room, tuple(PLACEMENTS), online_every
+        moonseg3r("bundled", config, geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )
     true = np.stack([c.T_world_cam.numpy() for c in room.recording.cameras])
     order = sorted(geometry.poses)
