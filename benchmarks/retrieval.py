@@ -45,6 +45,8 @@ class Counted:
         if ids.shape != size:
             ids = functional.interpolate(ids[None, None].float(), size)[0, 0].to(torch.uint16)
         present = [int(i) for i in torch.unique(ids.int()) if i]
+        if not present:
+            return
         shares = torch.stack([functional.adaptive_avg_pool2d((ids == i).float()[None], GRID)[0] for i in present])
         shown = torch.cat((1 - shares.sum(0)[None], shares)).argmax(0)  # 0: no thing
         recalled = self.memory.retrieve(view.camera, view.depth, GRID)
