@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "viewer", "train", "cluster", "checkpoint"},
 }
 """Room -> rooms it may import. One that is not listed stands on the ground and looks at the map, no more."""
-ANYTHING = {"cli", "__init__"}
+ANYTHING = {"cli", "__init__", "__main__"}
 
 EXTRAS = {
     "transformers", "peft", "accelerate", "viser", "rosbags", "mcap", "ray", "pycolmap", "rerun", "pytest", "hypothesis"
