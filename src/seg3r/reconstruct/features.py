@@ -95,8 +95,13 @@ def followed(before: U8, gray: U8, pixels: F64) -> tuple[F64, Bool]:
     return there.astype(np.float64), kept
 
 
-def mutual_matches(a: F32, b: F32) -> I64:
-    """[n 2]: pairs of descriptors that are each other's best, clearly so."""
+def mutual_matches(a: F32, b: F32, least: float = ALIKE, ratio: float = RATIO) -> I64:
+    """[n 2]: pairs of descriptors that are each other's best, clearly so.
+
+    Args:
+        least: product of the two.
+        ratio: of the distances to the best and to the second best, at most.
+    """
     if len(a) < 2 or len(b) < 2:
         return np.zeros((0, 2), np.int64)
     alike = a @ b.T
@@ -107,7 +112,7 @@ def mutual_matches(a: F32, b: F32) -> I64:
     second = alike.max(1)
     # Squared distances of unit vectors, from their products.
     near, next_ = np.maximum(2 - 2 * top, 0), np.maximum(2 - 2 * second, 0)
-    kept = np.flatnonzero((top == back[best]) & (near < RATIO**2 * next_) & (top > ALIKE))
+    kept = np.flatnonzero((top == back[best]) & (near < ratio**2 * next_) & (top > least))
     _, one = np.unique(best[kept], return_index=True)  # two rows may be equally near
     kept = np.sort(kept[one])
     return np.stack((kept, best[kept]), 1).astype(np.int64)

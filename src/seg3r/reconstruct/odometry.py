@@ -3,9 +3,9 @@
 Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
 `lag` frames late: then other views stand on both sides of it.
 
-Known limit: nothing closes loops. Where a blurred stretch leaves few known points in view the scale slides, by a tenth
-or two over the office walk of LOG.md. Steps out of all proportion are refused and told (`events`); a slow change of
-scale is not noticed.
+Where a blurred stretch leaves few known points in view the scale may slide. Steps out of all proportion are refused and
+told (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then on,
+views given before stay where they are, and an event says so.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import torch
 
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
+from seg3r.reconstruct.point_map import PointMap
 from seg3r.reconstruct.sweep import Posed, Seen, Sweep
 from seg3r.reconstruct.tracking import Event, Tracker
 from seg3r.types import Camera, Frame, View
@@ -103,13 +104,16 @@ class Odometry:
             centre = ((w - 1) / 2, (h - 1) / 2)
             if self.centre_px is not None:
                 centre = ((self.centre_px[0] + 0.5) * w / W - 0.5, (self.centre_px[1] + 0.5) * h / H - 0.5)
-            self._tracker = Tracker(focal, self.focal_px is None, centre, self.median_m, self.seed)
+            self._tracker = Tracker(PointMap(focal, self.focal_px is None), centre, self.median_m, self.seed)
         tracker = self._tracker
         self._waiting.append(_Waiting(small, gray))
         poses = tracker(frame.index, gray)
-        grays = {w.frame.index: w.gray for w in self._waiting}
-        f, (x, y) = tracker.focal, tracker.centre
+        grays = {i: known.image.gray for i, known in self._known.items()}
+        grays |= {w.frame.index: w.gray for w in self._waiting}
+        f, (x, y) = tracker.map.focal, tracker.centre
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
+        if len(poses) > 1:
+            self._earlier = []  # of another scale, where a loop was closed
         for index, (pose, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))

@@ -1,0 +1,153 @@
+"""What a single camera knows of its world: keyframes, and points that they see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial import cKDTree
+
+from seg3r.reconstruct.bundle import bundle_adjust
+from seg3r.reconstruct.features import ALIKE, Features, mutual_matches
+from seg3r.reconstruct.pose import triangulated
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+LEAST_PARALLAX = 1.5
+"""Degrees between the rays to a new point: with less a turn on the spot breaks the scale."""
+PARTNERS = 4
+"""Keyframes back with which a new one makes points."""
+WINDOW = 7
+"""Keyframes whose poses a bundle adjustment moves ..."""
+WIDE, WIDE_EVERY = 80, 10
+"""... and how many every so often: a few blurred frames in a row let the scale slide, and only what was seen before
+and after them says so."""
+FOCAL_KEYFRAMES, FOCAL_EVERY = (5, 40), 5
+"""First and last keyframe with which an unknown focal length is found, by adjusting everything; and how often."""
+WRONG_PX = 4.0
+"""Observations further off after an adjustment are none."""
+
+
+@dataclass(eq=False)
+class Keyframe:
+    """A frame that stays."""
+
+    index: int
+    """Of the frame."""
+    pose: F64
+    """World to camera."""
+    features: Features
+    point: I64
+    """Of each feature, -1 = none."""
+
+
+@dataclass(eq=False)
+class PointMap:
+    """Grows by keyframes, each of which is adjusted with those before it."""
+
+    focal: float
+    """Pixels; a guess where `find_focal`."""
+    find_focal: bool = False
+    keyframes: list[Keyframe] = field(default_factory=list)
+    points: F64 = field(default_factory=lambda: np.zeros((0, 3)))
+    looks: F32 = field(default_factory=lambda: np.zeros((0, 128), np.float32))
+    """Descriptors of the points."""
+
+    def begin(self, first: Keyframe, last: Keyframe, points: F64, looks: F32) -> None:
+        """With two keyframes and the points [p 3] that both see."""
+        self.keyframes, self.points, self.looks = [first, last], points, looks
+        self.adjust_since(1, rounds=12)
+
+    def near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
+        """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
+        local = self.points @ pose[:3, :3].T + pose[:3, 3]
+        at = self.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
+        if not len(seen.pixels):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        limit = np.abs(seen.pixels).max(0) + radius
+        visible = np.flatnonzero((local[:, 2] > 0.05) & (np.abs(at) <= limit).all(1))
+        if not len(visible):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        pairs = cKDTree(at[visible]).sparse_distance_matrix(
+            cKDTree(seen.pixels), radius, output_type="coo_matrix"
+        )
+        p, f = visible[pairs.row], pairs.col.astype(np.int64)
+        alike = np.einsum("nd,nd->n", self.looks[p], seen.descriptors[f])
+        kept = alike > ALIKE
+        p, f, alike = p[kept], f[kept], alike[kept]
+        order = np.lexsort((f, p, -alike))
+        p, f = p[order], f[order]
+        best = np.zeros(len(p), np.bool_)
+        _, one = np.unique(p, return_index=True)
+        best[one] = True
+        p, f = p[best], f[best]
+        _, one = np.unique(f, return_index=True)
+        one.sort()
+        return f[one], p[one]
+
+    def add(self, latest: Keyframe) -> None:
+        """A keyframe, the points it makes with those before it, and what both say of the others."""
+        for other in self.keyframes[-PARTNERS:][::-1]:
+            self._triangulate(latest, other)
+        self.keyframes.append(latest)
+        count = len(self.keyframes)
+        first, last = FOCAL_KEYFRAMES
+        if self.find_focal and first <= count <= last and count % FOCAL_EVERY == 0:
+            self.adjust_since(1, rounds=12, free_focal=True)
+        else:
+            self.adjust_since(max(2, count - (WINDOW if count % WIDE_EVERY else WIDE)))
+
+    def _triangulate(self, a: Keyframe, b: Keyframe) -> None:
+        """New points from features that neither has a point for."""
+        rows, columns = np.flatnonzero(a.point < 0), np.flatnonzero(b.point < 0)
+        if len(rows) < 8 or len(columns) < 8:
+            return
+        pairs = mutual_matches(a.features.descriptors[rows], b.features.descriptors[columns])
+        if not len(pairs):
+            return
+        f, g = rows[pairs[:, 0]], columns[pairs[:, 1]]
+        points, usable = triangulated(
+            a.pose, b.pose, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
+        )
+        ids = len(self.points) + np.arange(int(usable.sum()))
+        self.points = np.concatenate((self.points, points[usable]))
+        self.looks = np.concatenate((self.looks, a.features.descriptors[f[usable]]))
+        a.point[f[usable]], b.point[g[usable]] = ids, ids
+
+    def adjust_since(self, first: int, rounds: int = 8, free_focal: bool = False) -> None:
+        """Keyframes from the `first`-th on and what they see; older ones that see it too hold still."""
+        recent = range(first, len(self.keyframes))
+        wanted = np.unique(np.concatenate([self.keyframes[k].point for k in recent]))
+        wanted = wanted[wanted >= 0]
+        local = np.full(len(self.points), -1, np.int64)
+        local[wanted] = np.arange(len(wanted))
+        camera, point, seen = [], [], []
+        for k, keyframe in enumerate(self.keyframes):
+            rows = np.flatnonzero(keyframe.point >= 0)
+            rows = rows[local[keyframe.point[rows]] >= 0]
+            if k not in recent and len(rows) < 15:
+                continue
+            camera.append(np.full(len(rows), k))
+            point.append(local[keyframe.point[rows]])
+            seen.append(keyframe.features.pixels[rows])
+        cameras, index = np.unique(np.concatenate(camera), return_inverse=True)
+        free = np.isin(cameras, list(recent))
+        if free.all():
+            free[0] = False
+        done = bundle_adjust(
+            np.stack([self.keyframes[c].pose for c in cameras]), free, self.points[wanted], index,
+            np.concatenate(point), np.concatenate(seen), self.focal, free_focal, rounds,
+        )
+        for c, pose in zip(cameras, done.poses, strict=True):
+            self.keyframes[c].pose = pose
+        self.points[wanted], self.focal = done.points, done.focal
+        self._drop_wrong(cameras, index, wanted[np.concatenate(point)], done.errors)
+
+    def _drop_wrong(self, cameras: I64, camera: I64, point: I64, errors: F64) -> None:
+        """Observations that do not agree leave their keyframes."""
+        for o in np.flatnonzero(errors > WRONG_PX):
+            keyframe = self.keyframes[cameras[camera[o]]]
+            keyframe.point[keyframe.point == point[o]] = -1
