@@ -112,3 +112,19 @@ def test_overlap_counts_points_cells_and_both() -> None:
     assert shared.tolist() == [[1, 2], [2, 2]]
     assert segment.tolist() == [2, 3]
     assert instance.tolist() == [2, 2]
+
+
+def test_some_points_of_rows_are_spread_and_the_same_in_any_order() -> None:
+    points = np.arange(1000, dtype=np.int32)
+    rows = np.where(points < 900, 0, 1).astype(np.int32)
+    found = []
+    for order in (points, points[::-1], np.random.default_rng(0).permutation(points)):
+        owners = Ownership()
+        owners.reserve_rows(2)
+        owners.hit(order.astype(np.int32), rows[order], 0, np.full(1000, -1, np.int32))
+        some, owner = owners.some_of(np.array((1, 0)), 90)
+        found.append((sorted(some[owner == 0].tolist()), sorted(some[owner == 1].tolist())))
+    assert found[0] == found[1] == found[2]
+    few, many = found[0]
+    assert few == list(range(900, 1000)) and len(many) == 90 and set(np.diff(many)) == {10}
+    assert all(len(each) == 0 for each in owners.some_of(np.zeros(0, np.int64), 5))

@@ -12,7 +12,7 @@ from seg3r.scene import SceneMap
 from seg3r.types import Segments
 
 ENOUGH = 500
-"""Points of a segment or an instance, evenly taken, tell a percentile well enough."""
+"""About so many points of a segment or an instance, evenly taken, tell a percentile well enough."""
 
 
 def look(
@@ -77,10 +77,8 @@ def box(
     if trim == 0 or m == 0:
         return whole
     met = (whole > 0).any(0).nonzero().flatten()  # what lies apart lies apart trimmed, too
-    places = [scene.places_of(i) for i in ids[met].tolist()]
-    some = [p[:: max(1, len(p) // ENOUGH)] for p in places]
-    owner = torch.repeat_interleave(torch.arange(len(some)), torch.tensor([len(p) for p in some], dtype=torch.int64))
-    theirs = trimmed_boxes(torch.cat([torch.zeros(0, 3), *some]), owner, len(some), trim)
+    places, owner = scene.some_places(ids[met], ENOUGH)
+    theirs = trimmed_boxes(places, owner, len(met), trim)
     sizes = torch.bincount(segments.segment_ids, minlength=m)
     nth = torch.arange(len(segments.points)) % (sizes // ENOUGH).clamp_min(1)[segments.segment_ids] == 0
     own = trimmed_boxes(segments.points[nth], segments.segment_ids[nth], m, trim)

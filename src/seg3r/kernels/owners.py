@@ -86,6 +86,25 @@ def edges_of_row(row: int, first_of_row: I32, e_row_next: I32, out: I32) -> int:
 
 
 @njit(cache=True, nogil=True)
+def some_of_rows(
+    rows: I64, steps: I32, first_of_row: I32, e_point: I32, e_row_next: I32, points: I32, owner: I64
+) -> int:
+    """Points of some rows whose number their row's step divides, and the place of that row in `rows`; returns how many.
+    """
+    count = 0
+    for i in range(rows.shape[0]):
+        step = steps[i]
+        e = first_of_row[rows[i]]
+        while e >= 0:
+            point = e_point[e]
+            if step == 1 or point % step == 0:
+                points[count], owner[count] = point, i
+                count += 1
+            e = e_row_next[e]
+    return count
+
+
+@njit(cache=True, nogil=True)
 def unlink(edges: I32, first_of_point: I32, e_row: I32, e_point: I32, e_next: I32, counts: I64) -> None:
     """Take edges out of their points' lists and put them on the free list. The rows' lists are the caller's."""
     for i in range(edges.shape[0]):

@@ -250,6 +250,13 @@ class SceneMap:
         points, _, _ = self._owners.points_of(self._instances.row(instance_id))
         return torch.from_numpy(self._grid.world_positions(points))
 
+    def some_places(
+        self, ids: Int64[Tensor, "c"], most: int
+    ) -> tuple[Float32[Tensor, "p 3"], Int64[Tensor, "p"]]:
+        """About `most` points of each of these instances, in world, in no order; and whose each is (place in `ids`)."""
+        points, owner = self._owners.some_of(self._instances.rows_of(ids.tolist()), most)
+        return torch.from_numpy(self._grid.world_positions(points)), torch.from_numpy(owner)
+
     def shared_with(self, instance_id: int) -> tuple[Int64[Tensor, "c"], Int32[Tensor, "c"]]:
         """Other instances that own points of this one, ascending, and how many."""
         row = self._instances.row(instance_id)

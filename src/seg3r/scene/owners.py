@@ -102,6 +102,17 @@ class Ownership:
         edges = edges[order]
         return points[order], self._edges["hits"][edges], self._edges["views"][edges]
 
+    def some_of(self, rows: I64, most: int) -> tuple[I32, I64]:
+        """About `most` points of each of these rows, the same whatever the order in which they came; and whose each is
+        (its place in `rows`)."""
+        sizes = self._rows["size"][rows]
+        points, owner = np.empty(int(sizes.sum()), np.int32), np.empty(int(sizes.sum()), np.int64)
+        count = kernels.some_of_rows(
+            rows, np.maximum(sizes // most, 1).astype(np.int32), self._rows["first"], self._edges["point"],
+            self._edges["row_next"], points, owner,
+        )
+        return points[:count], owner[:count]
+
     def absorb(self, into: int, row: int, first_of_point: I32) -> None:
         """Row `row` becomes part of row `into`."""
         edges = self._of(row)
