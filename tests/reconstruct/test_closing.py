@@ -6,63 +6,12 @@ import dataclasses
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
-from seg3r.reconstruct.closing import GAP, bend, carried, close, find_loop, rename
+from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, rename
 from seg3r.reconstruct.features import Features
 from seg3r.reconstruct.point_map import Keyframe, PointMap
 from seg3r.reconstruct.pose import centre, distance
-
-FOCAL, HALF = 400.0, np.array((320.0, 240.0))
-LAP = 60
-SLID = np.eye(4)
-SLID[:3, :3] = 0.8 * Rotation.from_rotvec((0.03, 0.15, -0.02)).as_matrix()
-SLID[:3, 3] = 0.2, -0.05, 0.1
-
-
-def camera(step: int) -> np.ndarray:
-    """World to camera: on a circle, looking out."""
-    turn = Rotation.from_rotvec((0, 2 * np.pi * step / LAP, 0)).as_matrix()
-    T = np.eye(4)
-    T[:3, :3] = turn.T
-    T[:3, 3] = -turn.T @ (turn @ np.array((0, 0.02 * np.sin(step), 0.8)))
-    return T
-
-
-def walk(steps: int = LAP + 4, seed: int = 0) -> PointMap:
-    """Everything true; a point has another name when it is seen again after `GAP` frames."""
-    rng = np.random.default_rng(seed)
-    way, up, far = rng.uniform(0, 2 * np.pi, 1500), rng.uniform(-1.2, 1.2, 1500), rng.uniform(2.5, 4.5, 1500)
-    world = np.stack((far * np.sin(way), up, far * np.cos(way)), 1)
-    looks = rng.normal(size=(1500, 128)).astype(np.float32)
-    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
-    names = np.full(1500, -1)
-    last_seen = np.full(1500, -(10**6))
-    origin: list[int] = []
-    keyframes = []
-    for step in range(steps):
-        T = camera(step)
-        local = world @ T[:3, :3].T + T[:3, 3]
-        at = FOCAL * local[:, :2] / local[:, 2:]
-        rows = np.flatnonzero((local[:, 2] > 0.1) & (np.abs(at) < HALF).all(1))
-        new = rows[step - last_seen[rows] > GAP]
-        names[new] = len(origin) + np.arange(len(new))
-        origin += new.tolist()
-        last_seen[rows] = step
-        keyframes.append(Keyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
-    return PointMap(FOCAL, False, keyframes, world[origin].copy(), looks[origin].copy())
-
-
-def slid(known: PointMap, since: int) -> PointMap:
-    """The same walk, all that is first seen from `since` on moved by the inverse of `SLID`."""
-    back = np.linalg.inv(SLID)
-    before = np.unique(np.concatenate([k.point for k in known.keyframes[:since]]))
-    later = np.setdiff1d(np.arange(len(known.points)), before)
-    known.points[later] = known.points[later] @ back[:3, :3].T + back[:3, 3]
-    for keyframe in known.keyframes[since:]:
-        keyframe.pose = carried(keyframe.pose, back)
-        keyframe.point[np.isin(keyframe.point, before)] = -1  # a blurred stretch: nothing is known on both sides
-    return known
+from tests.reconstruct.made_up import FOCAL, LAP, SLID, camera, slid, walk
 
 
 def pixels(known: PointMap, keyframe: Keyframe) -> np.ndarray:
@@ -100,11 +49,15 @@ def test_without_a_slide_names_are_joined_and_nothing_moves() -> None:
     assert find_loop(known) is None  # they have one name now
 
 
-def test_no_loop_before_the_place_is_seen_again_and_none_by_look_alikes_in_one_spot() -> None:
+def test_no_loop_before_the_place_is_seen_again() -> None:
     assert find_loop(walk(GAP)) is None and find_loop(walk(45)) is None
-    known = walk()
+
+
+def test_no_loop_by_look_alikes_in_one_spot() -> None:
+    known = walk(count=8000)
     latest = known.keyframes[-1]
     spot = np.abs(latest.features.pixels).max(1) < 60
+    assert find_loop(known) is not None and spot.sum() > LEAST + 10
     other = np.random.default_rng(5).normal(size=latest.features.descriptors.shape).astype(np.float32)
     other /= np.linalg.norm(other, axis=1, keepdims=True)
     looks = np.where(spot[:, None], latest.features.descriptors, other)
@@ -143,6 +96,12 @@ def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_lo
     assert (first.point == newer).sum() == 0 and (first.point == older).sum() == 1
     assert (second.point == newer).sum() == 0
     assert not known.looks[newer].any() and known.looks[older].any()
+
+
+def test_names_given_up_one_after_the_other_end_at_the_oldest() -> None:
+    known = walk(3)
+    rename(known, np.array(((5, 3), (3, 1))))
+    assert not any(np.isin(k.point, (3, 5)).any() for k in known.keyframes)
 
 
 @pytest.mark.parametrize("step", [0, 17, 59])

@@ -12,7 +12,9 @@ import torch
 from seg3r.errors import InputError
 from seg3r.evaluate.geometry import umeyama
 from seg3r.protocols import Reconstructor
+from seg3r.reconstruct.closing import carried
 from seg3r.reconstruct.odometry import Odometry
+from seg3r.reconstruct.tracking import Tracked, Tracker
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, View
 
@@ -121,3 +123,35 @@ def test_a_frame_of_another_size_is_named() -> None:
     stage(frames()[0])
     with pytest.raises(InputError, match="frame 1 is 100x90, those before it 240x180"):
         stage(Frame(1, 0.1, torch.zeros(90, 100, 3, dtype=torch.uint8)))
+
+
+class Moved:
+    """A tracker that gives all that it gave before anew with the next frame, its world moved."""
+
+    def __init__(self, tracker: Tracker, given: list[View], S: np.ndarray) -> None:
+        self.tracker, self.given, self.S = tracker, given, S
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.tracker, name)
+
+    def __call__(self, index: int, gray: np.ndarray) -> dict[int, Tracked]:
+        found = self.tracker(index, gray)
+        scale = float(np.cbrt(np.linalg.det(self.S[:3, :3])))
+        found |= {v.frame.index: Tracked(np.linalg.inv(v.camera.T_world_cam.numpy()), np.ones(9)) for v in self.given}
+        return {i: Tracked(carried(t.pose, self.S), scale * t.depth) for i, t in found.items()}
+
+
+def test_after_a_closed_loop_new_views_are_in_the_moved_world_and_their_depth_in_its_scale() -> None:
+    S = np.diag((0.7, 0.7, 0.7, 1.0))
+    stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=0)
+    before = [view for frame in frames()[:8] for view in stage(frame)]
+    plain = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=0)
+    (unmoved,) = [view for frame in frames()[:9] for view in plain(frame)][-1:]
+    assert stage._tracker is not None
+    stage._tracker = Moved(stage._tracker, before, S)  # type: ignore[assignment]
+    (view,) = stage(frames()[8])
+    place, other = (v.camera.T_world_cam[:3, 3].numpy() for v in (view, unmoved))
+    np.testing.assert_allclose(place, 0.7 * other, atol=1e-6)
+    both = (view.confidence > 0) & (unmoved.confidence > 0)
+    assert float(both.float().mean()) > 0.3
+    assert abs(float((view.depth / unmoved.depth)[both].median()) - 0.7) < 0.02
