@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, rename
+from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, one_to_one, rename
 from seg3r.reconstruct.features import Features
 from seg3r.reconstruct.point_map import Keyframe, PointMap
 from seg3r.reconstruct.pose import centre, distance
@@ -37,6 +37,27 @@ def test_closing_puts_the_newest_keyframes_where_they_are_and_leaves_the_first()
         assert distance(known.keyframes[step].pose, camera(step)) < 0.01, step
     now, then = known.keyframes[-1], known.keyframes[loop.keyframe]
     assert len(np.intersect1d(now.point[now.point >= 0], then.point)) > 40
+
+
+def test_the_newest_keyframe_hangs_on_all_older_points_it_sees_and_on_each_once() -> None:
+    known = slid(walk(), 40)
+    latest = known.keyframes[-1]
+    nameless = np.arange(len(latest.point)) % 2 == 0
+    latest.point[nameless] = -1
+    loop = find_loop(known)
+    assert loop is not None
+    close(known, loop)
+    older = np.unique(np.concatenate([k.point for k in known.keyframes[:10]]))
+    hangs = np.isin(latest.point, older[older >= 0])
+    assert (hangs & nameless).sum() > 40 and (hangs & ~nameless).sum() > 40
+    names = latest.point[latest.point >= 0]
+    assert len(np.unique(names)) == len(names)
+
+
+def test_pairs_are_one_to_one() -> None:
+    feature, point = np.array((0, 0, 1, 2, 3)), np.array((7, 8, 7, 9, 5))
+    kept_feature, kept_point, depth = one_to_one(feature, point, np.arange(5.0))
+    assert kept_feature.tolist() == [0, 2, 3] and kept_point.tolist() == [7, 9, 5] and depth.tolist() == [0, 3, 4]
 
 
 def test_without_a_slide_names_are_joined_and_nothing_moves() -> None:

@@ -48,8 +48,10 @@ class Loop(NamedTuple):
     """Which one saw it first."""
     S: F64
     """From the world as the newest keyframe has it to that of the earlier one."""
-    pairs: I64
-    """[n 2]: a point's newer name and its older one."""
+    feature: I64
+    """[n]: of the newest keyframe, what sees ..."""
+    point: I64
+    """... this point [n], by its older name."""
     slid: bool
     """Whether the two differ by more than noise."""
 
@@ -73,20 +75,20 @@ def find_loop(known: PointMap, seed: int = 0) -> Loop | None:
     local = known.points[then] @ pose[:3, :3].T + pose[:3, 3]
     at = known.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
     good = (local[:, 2] > 0.05) & (np.linalg.norm(at - pixels, axis=1) < WRONG_PX)
-    agreeing = latest.features.pixels[np.unique(feature[good])]
-    if len(agreeing) < LEAST or agreeing.std(0).min() < SPREAD * known.focal:
+    feature, then, depth = one_to_one(feature[good], then[good], local[good, 2])
+    pixels, now = latest.features.pixels[feature], latest.point[feature]
+    if len(pixels) < LEAST or pixels.std(0).min() < SPREAD * known.focal:
         return None
-    now = latest.point[feature]
-    twice = good & (now > then)
+    twice = now > then
     if twice.sum() < TOLD_TWICE:
         return None
     depth_now = (known.points[now[twice]] @ latest.pose[:3, :3].T + latest.pose[:3, 3])[:, 2]
-    depth_then = local[twice, 2]
+    depth_then = depth[twice]
     scale = float(np.exp(np.median(np.log(depth_then) - np.log(np.maximum(depth_now, 1e-3)))))
     S = np.linalg.inv(pose) @ np.diag((scale, scale, scale, 1.0)) @ latest.pose
     turned = np.degrees(Rotation.from_matrix((pose @ np.linalg.inv(latest.pose))[:3, :3]).magnitude())
     slid = (float(turned), distance(pose, latest.pose) / float(np.median(depth_then)), abs(float(np.log(scale))))
-    return Loop(best, S, np.stack((now[twice], then[twice]), 1), any(a > b for a, b in zip(slid, SLID, strict=True)))
+    return Loop(best, S, feature, then, any(a > b for a, b in zip(slid, SLID, strict=True)))
 
 
 def _alike(latest: Keyframe, earlier: Keyframe, most: int | None = None) -> I64:
@@ -98,11 +100,25 @@ def _alike(latest: Keyframe, earlier: Keyframe, most: int | None = None) -> I64:
     return np.stack((pairs[:, 0], earlier.point[rows[pairs[:, 1]]]), 1)
 
 
+def one_to_one(feature: I64, point: I64, depth: F64) -> tuple[I64, I64, F64]:
+    """Of pairs, those with which a feature comes first, and of these those with which a point does."""
+    _, first = np.unique(feature, return_index=True)
+    _, again = np.unique(point[first], return_index=True)
+    kept = first[np.sort(again)]
+    return feature[kept], point[kept], depth[kept]
+
+
 def close(known: PointMap, loop: Loop) -> None:
-    """Two names become one; where the world slid, it is bent, and what lies between is adjusted with both ends."""
+    """Two names become one, and the newest keyframe hangs on the older points; where the world slid, it is bent, and
+    what lies between is adjusted with both ends."""
     if loop.slid:
         bend(known, loop.keyframe, loop.S)
-    rename(known, loop.pairs)
+    latest = known.keyframes[-1]
+    now = latest.point[loop.feature]
+    twice = now > loop.point
+    rename(known, np.stack((now[twice], loop.point[twice]), 1))
+    latest.point[np.isin(latest.point, loop.point)] = -1
+    latest.point[loop.feature] = loop.point
     if loop.slid:
         known.adjust_since(max(1, loop.keyframe))
 
