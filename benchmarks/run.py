@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from hall import THINGS, Hall
 from seg3r.api.labelling import ROOM_WORDS, namer_of
@@ -164,20 +165,28 @@ def main() -> None:
         return
     early, late = (60, 120) if args.quick else (200, 2000)
     runs = 2 if args.quick else 5
-    walk_alone(3)  # compiles
-    at_early, at_late = walk_alone(early), walk_alone(late)
     scenes, side = (4 if args.quick else 23), 316
-    once = scene_seconds(20 if args.quick else 60)
     mono = (40, 80) if args.quick else (60, 300)
-    camera = one_camera(*mono)
+    # One after another: what runs beside a measurement slows it.
+    console = Console(stderr=True)
+    with console.status("compiling") as status:
+        walk_alone(3)
+        status.update(f"the map over {early} and {late} frames")
+        at_early, at_late = walk_alone(early), walk_alone(late)
+        status.update("what is done once for a scene")
+        once = scene_seconds(20 if args.quick else 60)
+        status.update(f"one camera over {mono[1]} frames")
+        camera = one_camera(*mono)
+        status.update("evaluator and superpoints")
+        evaluator_s = median_of(lambda: evaluator_seconds(scenes), runs)
+        superpoints_s = median_of(lambda: superpoint_seconds(side), runs)
     figures = {
         "map_update_ms": round(at_early["ms"], 2),
         f"map_update_ms_at_{early}": round(at_early["ms"], 2),
         f"map_update_ms_at_{late}": round(at_late["ms"], 2),
         f"peak_mb_at_{early}": round(at_early["peak_mb"], 1),
         f"peak_mb_at_{late}": round(at_late["peak_mb"], 1),
-        "evaluator_s": round(median_of(lambda: evaluator_seconds(scenes), runs), 4),
-        "superpoints_s": round(median_of(lambda: superpoint_seconds(side), runs), 4),
+        "evaluator_s": round(evaluator_s, 4), "superpoints_s": round(superpoints_s, 4),
         "refine_s": once["refine_s"], "label_nearest_s": once["label_nearest_s"],
         "label_mllm_s": once["label_mllm_s"],
         **{f"{stage}_ms": ms for stage, ms in at_early["stages_ms"].items()},

@@ -259,3 +259,10 @@ def test_rows_of_the_table() -> None:
         without_rows(("look",), BUNDLED_MOON)
     with pytest.raises(InputError, match="class-agnostic"):
         api.evaluate_rooms("moonseg3r", rooms=1, labels="nearest")
+
+
+def test_an_option_of_moonseg3r_is_refused_elsewhere() -> None:
+    with pytest.raises(InputError, match="--placement is moonseg3r's"):
+        api.evaluate_rooms("opentrack3d", rooms=1, placement="aligned")
+    with pytest.raises(InputError, match="--reconstruct is moonseg3r's"):
+        api.evaluate_rooms("opentrack3d", rooms=1, reconstruct="odometry")

@@ -60,8 +60,8 @@ def evaluate_rooms(
     config: OpenTrack3DConfig | None = None,
     superpoints: bool = False,
     start: int = 0,
-    reconstruct: Geometry = "cut3r",
-    placement: Placement = "aligned",
+    reconstruct: Geometry | None = None,
+    placement: Placement | None = None,
     refiner: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -76,20 +76,22 @@ def evaluate_rooms(
         config: of the method, before `without`.
         superpoints: instances follow the superpoints of the true surface (geometry refinement).
         start: the split's first room to take.
-        reconstruct, placement, refiner: of moonseg3r, which has neither labels nor the other parts of the ladder.
+        reconstruct, placement, refiner: of moonseg3r, which has neither labels nor the other parts of the ladder;
+            None: cut3r, aligned, the bundled refiner.
 
     Raises:
-        InputError: a switch, a measure or a method that is none.
+        InputError: a switch, a measure or a method that is none, or an option of another method.
     """
     measured = true_rooms(split, rooms, start, frame_count, size, depth)
     if method == "moonseg3r":
         if labels is not None or superpoints or association == "truth" or config is not None:
             raise InputError("moonseg3r is measured class-agnostic, with its own association")
         answer = measure_monocular(
-            measured, preset, masks, reconstruct, placement, online_every,
+            measured, preset, masks, reconstruct or "cut3r", placement or "aligned", online_every,
             without_rows(without, moonseg3r_config(preset)), progress, refiner=refiner,
         )
     else:
+        refuse_moonseg3rs(method, {"--reconstruct": reconstruct, "--placement": placement, "--refiner": refiner})
         answer = measure_rooms(
             measured, method, preset, masks, association, online_every, switched_off(without, config), labels,
             vocabulary, superpoints, progress,

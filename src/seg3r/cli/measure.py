@@ -44,11 +44,11 @@ class EvaluateRooms:
     """Instances follow the superpoints of the room's surface (geometry refinement)."""
     start: int = 0
     """First room of the split."""
-    reconstruct: Literal["cut3r", "odometry", "sensor"] = "cut3r"
-    """Where moonseg3r takes camera and depth from."""
-    placement: Literal["unprojected", "aligned"] = "aligned"
-    """How a map of one camera comes to the truth. unprojected: what each view said of its pixels, at their true place.
-    aligned: the map itself, after the similarity that fits its cameras."""
+    reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
+    """Where moonseg3r takes camera and depth from; by default cut3r."""
+    placement: Literal["unprojected", "aligned"] | None = None
+    """How a map of moonseg3r comes to the truth. unprojected: what each view said of its pixels, at their true place.
+    aligned (the default): the map itself, after the similarity that fits its cameras."""
     refiner: Path | None = None
     """As for `run`."""
     json: JsonFile = None
