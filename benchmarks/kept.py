@@ -103,6 +103,11 @@ def weights_used() -> dict[str, str]:
     return {f.parent.name: hashlib.sha256(f.read_bytes()).hexdigest()[:12] for f in files}
 
 
+def key(name: str, seed: int) -> str:
+    """Under which name a row's measurement of a room is kept."""
+    return f"{name} | rooms:{seed}"
+
+
 def save_prediction(path: Path, said: ScenePrediction) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

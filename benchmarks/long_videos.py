@@ -26,7 +26,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from kept import Kept, mean_and_spread, table, weights_used
+from kept import Kept, key, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
 from seg3r.api.geometry import reconstructor
 from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
@@ -199,10 +199,6 @@ def tables(rows: Sequence[Mapping[str, Any]], title: str) -> list[Table]:
         table([r for r in rows if r["placement"] == placement], COLUMNS, f"{title}: {letter}, {placement}")
         for placement, letter in PLACEMENTS.items()
     ]
-
-
-def key(name: str, seed: int) -> str:
-    return f"{name} | rooms:{seed}"
 
 
 def main() -> None:

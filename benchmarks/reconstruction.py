@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float32, Float64
 from rich.console import Console
 from torch import nn
 
-from kept import Kept, mean_and_spread, table, weights_used
+from kept import Kept, key, mean_and_spread, table, weights_used
 from seg3r.api.geometry import reconstructor
 from seg3r.errors import InputError
 from seg3r.evaluate.geometry import (
@@ -242,10 +242,6 @@ def summary(done: Mapping[str, Mapping[str, Any]], groups: Sequence[Sequence[int
                 rooms = sum(len(group) for group in found)
                 out.append({"name": row, **mean_and_spread(found, list(COLUMNS)), "rooms": rooms})
     return out
-
-
-def key(name: str, seed: int) -> str:
-    return f"{name} | rooms:{seed}"
 
 
 def main() -> None:
