@@ -87,6 +87,13 @@ def test_without_a_focal_length_it_still_starts() -> None:
     assert len(seen) > 5 and stage.events[0].kind == "started"
 
 
+def test_views_wait_for_the_focal_length_but_not_for_ever() -> None:
+    stage = Odometry(patience=6)
+    given = [[view.frame.index for view in stage(frame)] for frame in frames()]
+    assert given[:6] == [[]] * 6 and given[6:] == [[0], [1], [2], [3]]
+    assert [view.frame.index for view in stage.finish()] == list(range(4, 10))
+
+
 @pytest.mark.parametrize("video", ["black", "still", "one"])
 def test_without_motion_there_is_no_map_and_no_error(video: str) -> None:
     first = frames()[0]
@@ -126,10 +133,10 @@ def test_a_frame_of_another_size_is_named() -> None:
 
 
 class Moved:
-    """A tracker that gives all that it gave before anew with the next frame, its world moved."""
+    """A tracker whose world was moved."""
 
-    def __init__(self, tracker: Tracker, given: list[View], S: np.ndarray) -> None:
-        self.tracker, self.given, self.S = tracker, given, S
+    def __init__(self, tracker: Tracker, S: np.ndarray) -> None:
+        self.tracker, self.S, self.turns = tracker, S, tracker.turns + 1
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.tracker, name)
@@ -137,18 +144,17 @@ class Moved:
     def __call__(self, index: int, gray: np.ndarray) -> dict[int, Tracked]:
         found = self.tracker(index, gray)
         scale = float(np.cbrt(np.linalg.det(self.S[:3, :3])))
-        found |= {v.frame.index: Tracked(np.linalg.inv(v.camera.T_world_cam.numpy()), np.ones(9)) for v in self.given}
         return {i: Tracked(carried(t.pose, self.S), scale * t.depth) for i, t in found.items()}
 
 
 def test_after_a_closed_loop_new_views_are_in_the_moved_world_and_their_depth_in_its_scale() -> None:
     S = np.diag((0.7, 0.7, 0.7, 1.0))
     stage = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=0)
-    before = [view for frame in frames()[:8] for view in stage(frame)]
+    assert [view.frame.index for frame in frames()[:8] for view in stage(frame)] == list(range(8))
     plain = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=0)
     (unmoved,) = [view for frame in frames()[:9] for view in plain(frame)][-1:]
     assert stage._tracker is not None
-    stage._tracker = Moved(stage._tracker, before, S)  # type: ignore[assignment]
+    stage._tracker = Moved(stage._tracker, S)  # type: ignore[assignment]
     (view,) = stage(frames()[8])
     place, other = (v.camera.T_world_cam[:3, 3].numpy() for v in (view, unmoved))
     np.testing.assert_allclose(place, 0.7 * other, atol=1e-6)

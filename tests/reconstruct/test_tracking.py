@@ -7,7 +7,7 @@ import numpy as np
 
 from seg3r.reconstruct.point_map import PointMap
 from seg3r.reconstruct.pose import distance
-from seg3r.reconstruct.tracking import RECENT, Tracked, Tracker
+from seg3r.reconstruct.tracking import Tracker, _Recent
 from seg3r.sources.rooms import RoomsSource
 from tests.reconstruct.made_up import LAP, camera, slid, walk
 
@@ -29,14 +29,19 @@ def test_a_closed_loop_puts_the_last_frames_right_and_says_so() -> None:
     tracker = Tracker(slid(walk(), 40), (0.0, 0.0))
     keyframes = tracker.map.keyframes
     newest = len(keyframes) - 1
-    tracker._recent = {k.index: Tracked(k.pose.copy(), np.full(3, 2.0)) for k in keyframes[-5:]}
-    tracker._recent[1000] = Tracked(keyframes[-1].pose.copy(), np.full(3, 2.0))  # no keyframe
+    for k in keyframes[-5:]:
+        sees = k.point >= 0
+        tracker._recent[k.index] = _Recent(k.pose.copy(), k.features.pixels[sees], k.point[sees])
+    before = {i: float(np.median(tracker._tracked(recent).depth)) for i, recent in tracker._recent.items()}
+    tracker._recent[1000] = tracker._recent[newest]  # as if it were no keyframe
     tracker._steps = [1.0]
-    loop = tracker._close(newest)
-    assert loop is not None and distance(keyframes[-1].pose, camera(LAP + 3)) < 0.01
-    for index, (pose, depth) in tracker._recent.items():
+    assert tracker._close(newest) and distance(keyframes[-1].pose, camera(LAP + 3)) < 0.01
+    tracker._pose_again()
+    for index, recent in tracker._recent.items():
+        pose, depth = tracker._tracked(recent)
         assert distance(pose, camera(min(index, newest))) < 0.02
-        np.testing.assert_allclose(depth, 2.0 * 0.8, rtol=0.02)
+        slid_depth = before[min(index, newest)]
+        np.testing.assert_allclose(np.median(depth), 0.8 * slid_depth, rtol=0.02)
     np.testing.assert_allclose(tracker._steps, 0.8, rtol=0.02)
     (event,) = tracker.events
     assert event.kind == "closed" and event.frame_index == newest and "scale was off by +25 %" in event.text
@@ -45,13 +50,21 @@ def test_a_closed_loop_puts_the_last_frames_right_and_says_so() -> None:
 def test_where_nothing_slid_nothing_is_given_anew() -> None:
     tracker = Tracker(walk(), (0.0, 0.0))
     before = [k.pose.copy() for k in tracker.map.keyframes]
-    assert tracker._close(LAP + 3) is None and not tracker.events
+    assert not tracker._close(LAP + 3) and not tracker.events
     assert all(np.array_equal(k.pose, pose) for k, pose in zip(tracker.map.keyframes, before, strict=True))
 
 
-def test_no_more_frames_are_kept_than_may_be_given_anew() -> None:
-    tracker = Tracker(PointMap(float(SOURCE.cameras[0].K[0, 0])), (119.5, 89.5))
-    gray = [cv2.cvtColor(f.rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8) for f in SOURCE]
-    for index in range(24):  # to and fro
-        tracker(index, gray[9 - abs(9 - index % 18)])
-    assert tracker.started and len(tracker._recent) == RECENT
+def test_last_frames_are_told_again_and_no_more_than_asked_for() -> None:
+    tracker = Tracker(PointMap(float(SOURCE.cameras[0].K[0, 0])), (119.5, 89.5), remembered=4)
+    given = [tracker(i, cv2.cvtColor(f.rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8)) for i, f in enumerate(SOURCE)]
+    assert tracker.started and list(given[-1]) == [6, 7, 8, 9]
+    assert {k.index: k.pose.tolist() for k in tracker.map.keyframes}[8] == given[-1][8].pose.tolist()
+
+
+def test_a_focal_length_that_changes_poses_all_remembered_frames_anew() -> None:
+    true = float(SOURCE.cameras[0].K[0, 0])
+    tracker = Tracker(PointMap(1.15 * true, find_focal=True), (119.5, 89.5))
+    for index, frame in enumerate(SOURCE):
+        given = tracker(index, cv2.cvtColor(frame.rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8))
+    assert tracker.turns > 0 and abs(tracker.map.focal / true - 1) < 0.1
+    assert set(given) == set(range(10)) and not tracker.map.settled

@@ -1,7 +1,8 @@
 """Frame -> View from a single moving camera, weight-free: features say where it was, plane sweeps how far things are.
 
 Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
-`lag` frames late: then other views stand on both sides of it.
+`lag` frames late: then other views stand on both sides of it. Where the focal length has to be found, the first views
+wait until it is known well (20 keyframes), and come together.
 
 Where a blurred stretch leaves few known points in view the scale may slide. Steps out of all proportion are refused and
 told (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then on,
@@ -65,7 +66,8 @@ class Odometry:
                 fast turn costs the scale.
             seed: of random samples.
             lag: frames a view comes late.
-            patience: frames that wait for a start; older ones are dropped, and an event says so.
+            patience: frames that wait for a start, or for a focal length. Of those without a start older ones are
+                dropped, and an event says so.
             view_side: long side of a view, at most that of the frame.
             median_m: depth of the first points.
         """
@@ -80,6 +82,7 @@ class Odometry:
         self._waiting: list[_Waiting] = []
         self._known: dict[int, _Known] = {}
         self._earlier: list[Seen] = []
+        self._turns = 0
 
     @property
     def events(self) -> Sequence[Event]:
@@ -104,7 +107,10 @@ class Odometry:
             centre = ((w - 1) / 2, (h - 1) / 2)
             if self.centre_px is not None:
                 centre = ((self.centre_px[0] + 0.5) * w / W - 0.5, (self.centre_px[1] + 0.5) * h / H - 0.5)
-            self._tracker = Tracker(PointMap(focal, self.focal_px is None), centre, self.median_m, self.seed)
+            self._tracker = Tracker(
+                PointMap(focal, self.focal_px is None), centre, self.median_m, self.seed,
+                remembered=max(self.patience, self.lag + BEHIND) + 1,
+            )
         tracker = self._tracker
         self._waiting.append(_Waiting(small, gray))
         poses = tracker(frame.index, gray)
@@ -112,8 +118,8 @@ class Odometry:
         grays |= {w.frame.index: w.gray for w in self._waiting}
         f, (x, y) = tracker.map.focal, tracker.centre
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
-        if len(poses) > 1:
-            self._earlier = []  # of another scale, where a loop was closed
+        if tracker.turns > self._turns:
+            self._turns, self._earlier = tracker.turns, []  # of another scale
         for index, (pose, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))
@@ -122,7 +128,8 @@ class Odometry:
         if not tracker.started:
             self._give_up()
             return []
-        return [view for w in self._ready(self.lag) if (view := self._view(w)) is not None]
+        lag = self.lag if tracker.map.settled else max(self.lag, self.patience)
+        return [view for w in self._ready(lag) if (view := self._view(w)) is not None]
 
     def finish(self) -> list[View]:
         """The last frames, with the neighbours they have."""
@@ -146,7 +153,7 @@ class Odometry:
         """None where the frame has no pose, or nothing to compare it with."""
         known = self._known.get(waiting.frame.index)
         sources = [] if known is None else self._sources(waiting.frame.index, known)
-        for index in sorted(self._known)[: -(BEHIND + self.lag + 1)]:
+        for index in sorted(i for i in self._known if i < waiting.frame.index)[:-BEHIND]:
             del self._known[index]
         if known is None or not sources:
             return None

@@ -27,6 +27,8 @@ WIDE, WIDE_EVERY = 80, 10
 and after them says so."""
 FOCAL_KEYFRAMES, FOCAL_EVERY = (5, 40), 5
 """First and last keyframe with which an unknown focal length is found, by adjusting everything; and how often."""
+FOCAL_SETTLED = 20
+"""Keyframes after which it changes by a per cent at most; before, a guess may be wrong by a fifth."""
 WRONG_PX = 4.0
 """Observations further off after an adjustment are none."""
 
@@ -61,6 +63,11 @@ class PointMap:
         self.keyframes, self.points, self.looks = [first, last], points, looks
         self.adjust_since(1, rounds=12)
 
+    @property
+    def settled(self) -> bool:
+        """Whether the focal length is known well."""
+        return not self.find_focal or len(self.keyframes) >= FOCAL_SETTLED
+
     def near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
         """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
         local = self.points @ pose[:3, :3].T + pose[:3, 3]
@@ -88,17 +95,20 @@ class PointMap:
         one.sort()
         return f[one], p[one]
 
-    def add(self, latest: Keyframe) -> None:
-        """A keyframe, the points it makes with those before it, and what both say of the others."""
+    def add(self, latest: Keyframe) -> bool:
+        """A keyframe, the points it makes with those before it, and what both say of the others. Whether everything was
+        adjusted, the focal length with it."""
         for other in self.keyframes[-PARTNERS:][::-1]:
             self._triangulate(latest, other)
         self.keyframes.append(latest)
         count = len(self.keyframes)
         first, last = FOCAL_KEYFRAMES
-        if self.find_focal and first <= count <= last and count % FOCAL_EVERY == 0:
+        everything = self.find_focal and first <= count <= last and count % FOCAL_EVERY == 0
+        if everything:
             self.adjust_since(1, rounds=12, free_focal=True)
         else:
             self.adjust_since(max(2, count - (WINDOW if count % WIDE_EVERY else WIDE)))
+        return everything
 
     def _triangulate(self, a: Keyframe, b: Keyframe) -> None:
         """New points from features that neither has a point for."""

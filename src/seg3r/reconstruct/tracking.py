@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg3r.reconstruct.bundle import refine_pose
-from seg3r.reconstruct.closing import Loop, carried, close, find_loop
+from seg3r.reconstruct.closing import carried, close, find_loop
 from seg3r.reconstruct.features import Detector, Features, mutual_matches
 from seg3r.reconstruct.point_map import Keyframe, PointMap
 from seg3r.reconstruct.pose import LEAST_INLIERS, START_POINTS, distance, pnp, two_views
@@ -35,8 +35,6 @@ PATIENCE = 15
 """Frames after a loss within which a pose must be near the last one; later any place in the map will do."""
 LOOPS_EVERY = 4
 """Keyframes, after which a place seen long before is looked for."""
-RECENT = 16
-"""Frames whose poses are given anew when a loop was closed."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +74,16 @@ class _Found(NamedTuple):
     point: I64
 
 
+class _Recent(NamedTuple):
+    """A frame whose pose may be told anew."""
+
+    pose: F64
+    pixels: F64
+    """[p 2] of the known points it sees ..."""
+    point: I64
+    """... and which they are [p]."""
+
+
 @dataclass(eq=False)
 class Tracker:
     """Frames in their order -> poses (world to camera), as far as they can be told."""
@@ -86,6 +94,8 @@ class Tracker:
     """Principal point (column, row)."""
     median_m: float = 2.0
     seed: int = 0
+    remembered: int = 64
+    """Frames whose poses are given anew when all was adjusted or a loop was closed."""
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -95,7 +105,8 @@ class Tracker:
         self._steps: list[float] = []
         self._last: _Last | None = None
         self._missed = 0
-        self._recent: dict[int, Tracked] = {}
+        self._recent: dict[int, _Recent] = {}
+        self.turns = 0
         self._detector = Detector(self.centre)
 
     @property
@@ -105,7 +116,7 @@ class Tracker:
 
     def __call__(self, frame_index: int, gray: U8) -> dict[int, Tracked]:
         """A grey image [H W] -> the frames whose poses became known: this one; all that waited for a start; the last
-        ones anew where a loop was closed."""
+        ones anew where all was adjusted or a loop was closed."""
         seen = self._detector(gray)
         if not self.started:
             self._waiting.append((frame_index, seen))
@@ -169,34 +180,31 @@ class Tracker:
         own = np.full(len(seen.pixels), -1, np.int64)
         own[feature] = point
         self._last = _Last(seen, own, gray)
-        depth = (self.map.points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2]
-        loop = None
-        if grow and len(point) >= HEALTHY and self._wanted(seen, own):
-            self.map.add(Keyframe(index, pose, seen, own.copy()))
-            loop = self._close(index)
-            self._pose = self.map.keyframes[-1].pose
-        self._recent[index] = Tracked(self._pose.copy(), depth)
-        while len(self._recent) > RECENT:
+        self._recent[index] = _Recent(pose, seen.pixels[feature], point)
+        while len(self._recent) > self.remembered:
             del self._recent[next(iter(self._recent))]
-        return {index: self._recent[index]} if loop is None else dict(self._recent)
+        if not grow or len(point) < HEALTHY or not self._wanted(seen, own):
+            return {index: self._tracked(self._recent[index])}
+        everything = self.map.add(Keyframe(index, pose, seen, own.copy()))
+        bent = self._close(index)
+        self._pose = self.map.keyframes[-1].pose
+        self.turns += everything or bent
+        self._pose_again()
+        return {i: self._tracked(recent) for i, recent in self._recent.items()}
 
-    def _close(self, index: int) -> Loop | None:
-        """Look for a loop; one that bent the world."""
+    def _close(self, index: int) -> bool:
+        """Look for a loop; whether one bent the world."""
         keyframes = self.map.keyframes
         loop = None if len(keyframes) % LOOPS_EVERY else find_loop(self.map, self.seed)
         if loop is None:
-            return None
+            return False
         close(self.map, loop)
         if self._last is not None:
             self._last = self._last._replace(point=keyframes[-1].point)
         if not loop.slid:
-            return None
+            return False
         scale = float(np.cbrt(np.linalg.det(loop.S[:3, :3])))
-        adjusted = {k.index: k.pose for k in keyframes[-RECENT:]}
-        self._recent = {
-            i: Tracked(adjusted.get(i, carried(t.pose, loop.S)).copy(), scale * t.depth)
-            for i, t in self._recent.items()
-        }
+        self._recent = {i: r._replace(pose=carried(r.pose, loop.S)) for i, r in self._recent.items()}
         self._steps = [scale * step for step in self._steps]
         self._step[:3, 3] *= scale
         then = keyframes[loop.keyframe].index
@@ -204,7 +212,20 @@ class Tracker:
             index, "closed", f"sees what frame {then} saw; the scale was off by {100 * (1 / scale - 1):+.0f} %: views "
             "between them, given before, stand a little off",
         ))
-        return loop
+        return True
+
+    def _pose_again(self) -> None:
+        """The last frames, after an adjustment: keyframes have moved, the rest follow the points they see."""
+        adjusted = {k.index: k.pose for k in self.map.keyframes[-self.remembered:]}
+        for i, (pose, pixels, point) in self._recent.items():
+            moved = adjusted.get(i)
+            if moved is None:
+                moved, _ = refine_pose(pose, self.map.points[point], pixels, self.map.focal)
+            self._recent[i] = _Recent(moved, pixels, point)
+
+    def _tracked(self, recent: _Recent) -> Tracked:
+        pose, _, point = recent
+        return Tracked(pose.copy(), (self.map.points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2])
 
     def _found(self, index: int, seen: Features) -> _Found | None:
         """Of what follows the last frame, what goes on as before, and what merely looks alike, the pose that agrees
