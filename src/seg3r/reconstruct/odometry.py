@@ -107,11 +107,10 @@ class Odometry:
             centre = ((w - 1) / 2, (h - 1) / 2)
             if self.centre_px is not None:
                 centre = ((self.centre_px[0] + 0.5) * w / W - 0.5, (self.centre_px[1] + 0.5) * h / H - 0.5)
-            self._tracker = Tracker(
-                PointMap(focal, self.focal_px is None), centre, self.median_m, self.seed,
-                remembered=max(self.patience, self.lag + BEHIND) + 1,
-            )
+            self._tracker = Tracker(PointMap(focal, self.focal_px is None), centre, self.median_m, self.seed)
         tracker = self._tracker
+        lag = self.lag if tracker.map.settled else max(self.lag, self.patience)
+        tracker.remembered = lag + BEHIND + 1
         self._waiting.append(_Waiting(small, gray))
         poses = tracker(frame.index, gray)
         grays = {i: known.image.gray for i, known in self._known.items()}
@@ -128,7 +127,6 @@ class Odometry:
         if not tracker.started:
             self._give_up()
             return []
-        lag = self.lag if tracker.map.settled else max(self.lag, self.patience)
         return [view for w in self._ready(lag) if (view := self._view(w)) is not None]
 
     def finish(self) -> list[View]:

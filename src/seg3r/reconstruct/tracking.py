@@ -95,8 +95,10 @@ class Tracker:
     median_m: float = 2.0
     seed: int = 0
     remembered: int = 64
-    """Frames whose poses are given anew when all was adjusted or a loop was closed."""
+    """Last frames whose poses are given anew after an adjustment."""
     events: list[Event] = field(default_factory=list)
+    turns: int = field(default=0, init=False)
+    """How often everything was adjusted or bent: lengths from before do not compare."""
 
     def __post_init__(self) -> None:
         self._waiting: list[tuple[int, Features]] = []
@@ -106,7 +108,6 @@ class Tracker:
         self._last: _Last | None = None
         self._missed = 0
         self._recent: dict[int, _Recent] = {}
-        self.turns = 0
         self._detector = Detector(self.centre)
 
     @property
@@ -115,8 +116,8 @@ class Tracker:
         return bool(self.map.keyframes)
 
     def __call__(self, frame_index: int, gray: U8) -> dict[int, Tracked]:
-        """A grey image [H W] -> the frames whose poses became known: this one; all that waited for a start; the last
-        ones anew where all was adjusted or a loop was closed."""
+        """A grey image [H W] -> the frames whose poses became known: this one; all that waited for a start; with a
+        keyframe the last ones, adjusted."""
         seen = self._detector(gray)
         if not self.started:
             self._waiting.append((frame_index, seen))
