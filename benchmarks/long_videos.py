@@ -3,7 +3,7 @@
 Walks of 400 frames go round after round through a room, each round another way and back to its start, so that things
 come into view again and again. Plain; the state anew every so many frames, its world tied to the old one; TTT3R's gate
 (training-free); both. Pose by flow and depth ("solver": the state touches it through depth alone) and by the network's
-head; with the true geometry beside them. Perfect masks, so that what is lost is the geometry's. A and B: see
+head; with odometry, which needs no network, and the true geometry beside them. Perfect masks, so that what is lost is the geometry's. A and B: see
 docs/moonseg3r.md, "Two placements". AP is the mean of the rooms' own.
 
     python benchmarks/long_videos.py [--split test] [--seeds 3] [--rooms 1] --json FILE [--chart FILE.svg]
@@ -50,7 +50,7 @@ POSES = ("solver", "head")
 UPDATES = {"plain": (False, False), "reset": (True, False), "gate": (False, True), "both": (True, True)}
 """Name -> whether the state starts anew, whether the gate is on."""
 PLACEMENTS: dict[Placement, str] = {"unprojected": "A", "aligned": "B"}
-TRUE = "true geometry"
+ODOMETRY, TRUE = "odometry", "true geometry"
 MEASURES = ("AP", "AP50", "AP25")
 COLUMNS = {
     "AP": "AP", "AP50": "AP50", "AP25": "AP25",
@@ -95,15 +95,15 @@ class Logged:
 
 def geometry_of(name: str, reset_every: int) -> Reconstructor:
     """By the name of a row."""
-    if name == TRUE:
-        return reconstructor("sensor", tokens=True)
+    if name in (ODOMETRY, TRUE):
+        return reconstructor("odometry" if name == ODOMETRY else "sensor", tokens=True)
     pose, update = name.split(", ")
     anew, gate = UPDATES[update]
     return reconstructor("cut3r", pose=pose, reset_every=reset_every * anew, gate=gate)
 
 
 def names_of(poses: Sequence[str]) -> list[str]:
-    return [f"{pose}, {update}" for pose in poses for update in UPDATES] + [TRUE]
+    return [f"{pose}, {update}" for pose in poses for update in UPDATES] + [ODOMETRY, TRUE]
 
 
 def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int, masks: str) -> dict[str, Any]:
