@@ -3,8 +3,8 @@
 Walks of 400 frames go round after round through a room, each round another way and back to its start, so that things
 come into view again and again. Plain; the state anew every so many frames, its world tied to the old one; TTT3R's gate
 (training-free); both. Pose by flow and depth ("solver": the state touches it through depth alone) and by the network's
-head; with odometry, which needs no network, and the true geometry beside them. Perfect masks, so that what is lost is the geometry's. A and B: see
-docs/moonseg3r.md, "Two placements". AP is the mean of the rooms' own.
+head; with odometry, which needs no network, and the true geometry beside them. Perfect masks, so that what is lost is
+the geometry's. A and B: see docs/moonseg3r.md, "Two placements". AP is the mean of the rooms' own.
 
     python benchmarks/long_videos.py [--split test] [--seeds 3] [--rooms 1] --json FILE [--chart FILE.svg]
 
@@ -36,6 +36,7 @@ from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import protocol_from_classes
 from seg3r.evaluate.geometry import path_length, umeyama
 from seg3r.evaluate.instance_ap import evaluate_scenes
+from seg3r.evaluate.placement import LEAST_VIEWS
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
@@ -55,7 +56,7 @@ MEASURES = ("AP", "AP50", "AP25")
 COLUMNS = {
     "AP": "AP", "AP50": "AP50", "AP25": "AP25",
     **{f"drift_{n}": f"drift {n}" for n in SPANS}, **{f"drift_{n}_median": f"{n}, median" for n in SPANS},
-    "ate_m": "ATE m", "scale": "scale", "ms_start": "CPU ms, start", "ms_end": "end",
+    "ate_m": "ATE m", "frames": "frames", "scale": "scale", "ms_start": "CPU ms, start", "ms_end": "end",
 }
 STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#555}.end{text-anchor:end}.middle{text-anchor:middle}"
@@ -115,7 +116,10 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
         moonseg3r("bundled", config, geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )
     true = np.stack([c.T_world_cam.numpy() for c in room.recording.cameras])
+    curves = {placement: curve(mapped, placement) for placement in PLACEMENTS}
     order = sorted(geometry.poses)
+    if len(order) < LEAST_VIEWS:
+        return {"frames": len(order), "curves": curves}
     own, known = np.stack([geometry.poses[i] for i in order]), true[order]
     similarity = umeyama(own[:, :3, 3], known[:, :3, 3])
     off = similarity.scale * own[:, :3, 3] @ similarity.R.T + similarity.t - known[:, :3, 3]
@@ -127,10 +131,10 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     spent = 1e3 * np.diff(geometry.came)
     figures = plain({
         **renamed, "ate_m": float(np.sqrt((off**2).sum(1).mean())), "scale": similarity.scale,
-        "path_m": path_length(true), "ms_start": mean(spent[:AT_AN_END], np.median),
+        "path_m": path_length(true), "frames": len(order), "ms_start": mean(spent[:AT_AN_END], np.median),
         "ms_end": mean(spent[-AT_AN_END:], np.median),
     })
-    return {**figures, "curves": {placement: curve(mapped, placement) for placement in PLACEMENTS}}
+    return {**figures, "curves": curves}
 
 
 def curve(mapped: MappedRoom, placement: Placement) -> list[list[float | None]]:
