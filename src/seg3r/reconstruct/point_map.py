@@ -25,6 +25,11 @@ WINDOW = 7
 WIDE, WIDE_EVERY = 80, 10
 """... and how many every so often: a few blurred frames in a row let the scale slide, and only what was seen before
 and after them says so."""
+HELD = 20
+"""Older keyframes at most, evenly over time, that hold still while others move: a walk that comes back again and again
+would have hundreds."""
+HOLDS = 15
+"""Points shared with those that move by which one holds them."""
 FOCAL_KEYFRAMES, FOCAL_EVERY = (5, 40), 5
 """First and last keyframe with which an unknown focal length is found, by adjusting everything; and how often."""
 FOCAL_SETTLED = 20
@@ -134,12 +139,14 @@ class PointMap:
         wanted = wanted[wanted >= 0]
         local = np.full(len(self.points), -1, np.int64)
         local[wanted] = np.arange(len(wanted))
+        older = [k for k in range(first) if (local[_seen(self.keyframes[k])] >= 0).sum() >= HOLDS]
+        if len(older) > HELD:
+            older = [older[i] for i in np.linspace(0, len(older) - 1, HELD).astype(int)]
         camera, point, seen = [], [], []
-        for k, keyframe in enumerate(self.keyframes):
+        for k in (*older, *recent):
+            keyframe = self.keyframes[k]
             rows = np.flatnonzero(keyframe.point >= 0)
             rows = rows[local[keyframe.point[rows]] >= 0]
-            if k not in recent and len(rows) < 15:
-                continue
             camera.append(np.full(len(rows), k))
             point.append(local[keyframe.point[rows]])
             seen.append(keyframe.features.pixels[rows])
@@ -161,3 +168,7 @@ class PointMap:
         for o in np.flatnonzero(errors > WRONG_PX):
             keyframe = self.keyframes[cameras[camera[o]]]
             keyframe.point[keyframe.point == point[o]] = -1
+
+
+def _seen(keyframe: Keyframe) -> I64:
+    return keyframe.point[keyframe.point >= 0]
