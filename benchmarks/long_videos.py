@@ -62,11 +62,11 @@ STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#555}.end{text-anchor:end}.middle{text-anchor:middle}"
     ".title{font-weight:600;fill:#1c1e22}.grid{stroke:#e2e2de}.line{fill:none;stroke-width:2.2}.value{font-weight:600}"
     + "".join(f".line.s{n}{{stroke:{c}}}.dot.s{n},.value.s{n}{{fill:{c}}}"
-              for n, c in enumerate(("#c2570c", "#2563a8", "#3d7a3a", "#8a4fa0")))
+              for n, c in enumerate(("#c2570c", "#2563a8", "#3d7a3a", "#8a4fa0", "#1c1e22", "#8a8a85")))
 )
 """Colours of the report's page."""
-TITLE = 44
-"""Pixels more than a chart: its title above, labels that end low below."""
+TITLE, LABEL = 72, 60
+"""Pixels more than a chart: its title above and labels that end low below, long labels to the right."""
 
 
 class Logged:
@@ -181,18 +181,18 @@ def charts(rows: Sequence[Mapping[str, Any]], poses: Sequence[str], measure: str
     panels = []
     for down, pose in enumerate(poses):
         for across, (placement, letter) in enumerate(PLACEMENTS.items()):
-            own = {r["name"].split(", ")[1]: r["curve"] for r in rows
-                   if r["placement"] == placement and r["name"].startswith(f"{pose}, ")}
+            own = {r["name"].removeprefix(f"{pose}, "): r["curve"] for r in rows
+                   if r["placement"] == placement and r["name"].startswith((f"{pose}, ", ODOMETRY, TRUE))}
             if not own:
                 continue
             x = [float(point[0]) for point in next(iter(own.values()))]
             lines = {name: [float("nan") if p[k] is None else p[k] for p in points] for name, points in own.items()}
-            left, top = across * WIDTH, down * (HEIGHT + TITLE)
+            left, top = across * (WIDTH + LABEL), down * (HEIGHT + TITLE)
             title = html.escape(f"{letter} ({placement}), pose by {pose}: {measure}")
             inner = line_chart(x, lines, "frames").replace(
                 "<svg ", f'<svg x="{left}" y="{top + 26}" width="{WIDTH}" height="{HEIGHT}" overflow="visible" ', 1)
             panels.append(f'<text class="title" x="{left + 12}" y="{top + 18}">{title}</text>{inner}')
-    wide, high = len(PLACEMENTS) * WIDTH, len(poses) * (HEIGHT + TITLE)
+    wide, high = len(PLACEMENTS) * (WIDTH + LABEL), len(poses) * (HEIGHT + TITLE)
     return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}">'
             f'<style>{STYLE}</style><rect width="{wide}" height="{high}" fill="#fff"/>{"".join(panels)}</svg>\n')
 

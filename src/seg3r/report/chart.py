@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 WIDTH, HEIGHT = 460, 220
 LEFT, RIGHT, TOP, BOTTOM = 44, 84, 12, 30
 LINE_HEIGHT = 14
+COLOURS = 6
 
 
 def line_chart(x: Sequence[float], series: Mapping[str, Sequence[float]], label: str, unit: str = "") -> str:
@@ -47,13 +48,14 @@ def line_chart(x: Sequence[float], series: Mapping[str, Sequence[float]], label:
             continue
         end_x, end_y = at(*finite[-1])
         path = _path([at(px, py) for px, py in zip(x, values, strict=True)])
-        parts.append(f'<path class="line s{n % 4}" d="{path}"/>')
-        parts.append(f'<circle class="dot s{n % 4}" cx="{end_x:.1f}" cy="{end_y:.1f}" r="3"/>')
+        parts.append(f'<path class="line s{n % COLOURS}" d="{path}"/>')
+        parts.append(f'<circle class="dot s{n % COLOURS}" cx="{end_x:.1f}" cy="{end_y:.1f}" r="3"/>')
         ends.append((end_y, end_x, n, f"{name} {finite[-1][1]:.3g}{unit}".strip()))
     below = -math.inf
     for end_y, end_x, n, text in sorted(ends):
         below = max(end_y, below + LINE_HEIGHT)  # labels of lines that end together go below one another
-        parts.append(f'<text class="value s{n % 4}" x="{end_x + 7:.1f}" y="{below + 4:.1f}">{html.escape(text)}</text>')
+        at_label = f'x="{end_x + 7:.1f}" y="{below + 4:.1f}"'
+        parts.append(f'<text class="value s{n % COLOURS}" {at_label}>{html.escape(text)}</text>')
     return "".join((*parts, "</svg>"))
 
 
