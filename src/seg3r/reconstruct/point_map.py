@@ -25,9 +25,9 @@ WINDOW = 7
 WIDE, WIDE_EVERY = 80, 10
 """... and how many every so often: a few blurred frames in a row let the scale slide, and only what was seen before
 and after them says so."""
-HELD = 20
-"""Older keyframes at most, evenly over time, that hold still while others move: a walk that comes back again and again
-would have hundreds."""
+HELD = 30
+"""Older keyframes that hold still while others move: so many that share most with these, and as many of the rest,
+evenly over time. A walk that comes back again and again would have hundreds."""
 HOLDS = 15
 """Points shared with those that move by which one holds them."""
 FOCAL_KEYFRAMES, FOCAL_EVERY = (5, 40), 5
@@ -139,11 +139,13 @@ class PointMap:
         wanted = wanted[wanted >= 0]
         local = np.full(len(self.points), -1, np.int64)
         local[wanted] = np.arange(len(wanted))
-        older = [k for k in range(first) if (local[_seen(self.keyframes[k])] >= 0).sum() >= HOLDS]
-        if len(older) > HELD:
-            older = [older[i] for i in np.linspace(0, len(older) - 1, HELD).astype(int)]
+        shared = np.array([(local[_seen(keyframe)] >= 0).sum() for keyframe in self.keyframes[:first]], np.int64)
+        by_shared = np.argsort(-shared, kind="stable")[: int((shared >= HOLDS).sum())]
+        older, rest = by_shared[:HELD], np.sort(by_shared[HELD:])
+        if len(rest) > HELD:
+            rest = rest[np.linspace(0, len(rest) - 1, HELD).astype(np.int64)]
         camera, point, seen = [], [], []
-        for k in (*older, *recent):
+        for k in (*older.tolist(), *rest.tolist(), *recent):
             keyframe = self.keyframes[k]
             rows = np.flatnonzero(keyframe.point >= 0)
             rows = rows[local[keyframe.point[rows]] >= 0]
