@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from seg3r.reconstruct import closing
 from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, one_to_one, rename
 from seg3r.reconstruct.features import Features
 from seg3r.reconstruct.point_map import Keyframe, PointMap
@@ -37,6 +38,25 @@ def test_closing_puts_the_newest_keyframes_where_they_are_and_leaves_the_first()
         assert distance(known.keyframes[step].pose, camera(step)) < 0.01, step
     now, then = known.keyframes[-1], known.keyframes[loop.keyframe]
     assert len(np.intersect1d(now.point[now.point >= 0], then.point)) > 40
+
+
+def test_a_long_loop_is_not_adjusted_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = slid(walk(), 40)
+    loop = find_loop(known)
+    assert loop is not None
+    monkeypatch.setattr(closing, "AT_ONCE", 20)
+    early = [k.pose.copy() for k in known.keyframes[:44]]
+    bent = [k.pose.copy() for k in bent_copy(known, loop.keyframe, loop.S)[:44]]
+    close(known, loop)
+    assert all(np.array_equal(k.pose, pose) for k, pose in zip(known.keyframes[:44], bent, strict=True))
+    assert not np.array_equal(early[43], bent[43])
+    assert distance(known.keyframes[-1].pose, camera(LAP + 3)) < 0.02
+
+
+def bent_copy(known: PointMap, first: int, S: np.ndarray) -> list[Keyframe]:
+    copy = PointMap(known.focal, False, [dataclasses.replace(k) for k in known.keyframes], known.points.copy())
+    bend(copy, first, S)
+    return copy.keyframes
 
 
 def test_the_newest_keyframe_hangs_on_all_older_points_it_sees_and_on_each_once() -> None:

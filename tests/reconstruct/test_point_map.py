@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seg3r.reconstruct.bundle import exponential
+from seg3r.reconstruct import point_map
+from seg3r.reconstruct.bundle import Adjusted, bundle_adjust, exponential
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import HELD, Keyframe, PointMap
 from seg3r.reconstruct.pose import distance
 
 FOCAL = 480.0
@@ -109,3 +110,19 @@ def test_a_slide_that_the_last_keyframes_cannot_see_is_mended_when_many_are_adju
     known.keyframes = known.keyframes[:39]
     known.add(latest)  # the fortieth: all of the last eighty
     assert max(distance(k.pose, camera(k.index)) for k in known.keyframes) < 5e-3
+
+
+def test_however_often_a_place_was_seen_few_keyframes_hold_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = begun()
+    known.keyframes += [keyframe(step % 8) for step in range(100)]
+    for frame in known.keyframes[:40]:
+        frame.point[100:] = -1  # these share less
+    given: list[int] = []
+
+    def noted(poses: np.ndarray, free: np.ndarray, *rest: object, **more: object) -> Adjusted:
+        given.append(int((~free).sum()))
+        return bundle_adjust(poses, free, *rest, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(point_map, "bundle_adjust", noted)
+    known.adjust_since(95)
+    assert given == [2 * HELD]

@@ -37,6 +37,9 @@ SPREAD = 0.1
 are two (office: all of 40 such loops were right, half of those with less spread were wrong)."""
 TOLD_TWICE = 15
 """Points known by two names; with fewer, there is nothing to join, or no scale to tell."""
+AT_ONCE = 240
+"""Keyframes at most that are adjusted together when a loop was closed: time goes with the cube, memory with the square.
+Of a longer loop the rest is only bent."""
 SLID = (1.0, 0.02, 0.03)
 """Degrees, share of the depth and share of the scale up to which nothing is bent: two names become one, no more."""
 
@@ -110,7 +113,7 @@ def one_to_one(feature: I64, point: I64, depth: F64) -> tuple[I64, I64, F64]:
 
 def close(known: PointMap, loop: Loop) -> None:
     """Two names become one, and the newest keyframe hangs on the older points; where the world slid, it is bent, and
-    what lies between is adjusted with both ends."""
+    what lies between is adjusted with both ends, as far as that can be done at once."""
     if loop.slid:
         bend(known, loop.keyframe, loop.S)
     latest = known.keyframes[-1]
@@ -120,7 +123,7 @@ def close(known: PointMap, loop: Loop) -> None:
     latest.point[np.isin(latest.point, loop.point)] = -1
     latest.point[loop.feature] = loop.point
     if loop.slid:
-        known.adjust_since(max(1, loop.keyframe))
+        known.adjust_since(max(1, loop.keyframe, len(known.keyframes) - AT_ONCE))
 
 
 def bend(known: PointMap, first: int, S: F64) -> None:
