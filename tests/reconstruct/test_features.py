@@ -74,3 +74,12 @@ def test_matches_are_mutual_and_clear() -> None:
     twice = np.concatenate((a, a))
     assert len(mutual_matches(a, twice)) == 0
     assert len(mutual_matches(a[:1], a)) == 0
+
+
+def test_descriptors_equal_but_for_rounding_are_a_tie() -> None:
+    rng = np.random.default_rng(3)
+    a = rng.normal(size=(20, 128)).astype(np.float32)
+    a /= np.linalg.norm(a, axis=1, keepdims=True)
+    for seed in range(8):  # whatever the order of additions makes of it
+        rounding = np.random.default_rng(seed).uniform(-1e-6, 1e-6, a.shape).astype(np.float32)
+        assert len(mutual_matches(a, np.concatenate((a, a + rounding)))) == 0

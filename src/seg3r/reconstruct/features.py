@@ -32,6 +32,9 @@ LEVELS = 4
 """... over so many halvings of the image ..."""
 RETURN = 0.5
 """... and whoever is followed back must come home to within so many pixels."""
+TIE = 1e-4
+"""Squared distances of unit vectors that come from products in single precision are known no better than that: the
+product of 128 numbers is off by some 1e-5, less or more with the order in which a processor adds them."""
 APART = 2.0
 """Pixels from a detected feature that looks alike, within which a followed one is the same."""
 
@@ -110,9 +113,10 @@ def mutual_matches(a: F32, b: F32, least: float = ALIKE, ratio: float = RATIO) -
     top = alike[rows, best]
     alike[rows, best] = -1.0
     second = alike.max(1)
-    # Squared distances of unit vectors, from their products.
-    near, next_ = np.maximum(2 - 2 * top, 0), np.maximum(2 - 2 * second, 0)
-    kept = np.flatnonzero((top == back[best]) & (near < ratio**2 * next_) & (top > least))
+    # Squared distances of unit vectors, from their products; two within `TIE` of each other are equally near.
+    near, next_ = 2 - 2 * top, 2 - 2 * second
+    clear = (near < ratio**2 * next_) & (next_ - near > TIE)
+    kept = np.flatnonzero((top == back[best]) & clear & (top > least))
     _, one = np.unique(best[kept], return_index=True)  # two rows may be equally near
     kept = np.sort(kept[one])
     return np.stack((kept, best[kept]), 1).astype(np.int64)

@@ -1,0 +1,88 @@
+"""Files appear whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from seg3r import files
+from seg3r.errors import InputError
+
+
+def test_a_file_takes_its_place_whole_and_readable(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.json"
+    files.write_json(path, {"b": [1, 2.5], "a": "é"})
+    assert json.loads(path.read_text()) == {"b": [1, 2.5], "a": "é"}
+    umask = os.umask(0)
+    os.umask(umask)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+    files.write_tensors(tmp_path / "t.safetensors", {"x": torch.arange(3)})
+    files.write_tensors(tmp_path / "n.safetensors", {"x": np.arange(3)}, {"seg3r": "header"})
+    assert load_file(tmp_path / "t.safetensors")["x"].tolist() == load_file(tmp_path / "n.safetensors")["x"].tolist()
+    assert stat.S_IMODE((tmp_path / "t.safetensors").stat().st_mode) == 0o666 & ~umask
+
+
+def test_a_writer_that_fails_leaves_what_was_there_and_nothing_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError, match="stop"), files.replacing(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError("stop")
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.txt"]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        files.write_json(path, {"a": float("nan")})
+    assert path.read_text() == "old"
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from safetensors import SafetensorError
+
+    def full(*_: object) -> None:
+        raise SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("safetensors.torch.save_file", full)
+    with pytest.raises(InputError, match="t.safetensors: cannot be written .*No space left"):
+        files.write_tensors(tmp_path / "t.safetensors", {"x": torch.zeros(2)})
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_device_is_never_replaced() -> None:
+    for check in (files.check_file, lambda p: files.write_bytes(p, b"x")):
+        with pytest.raises(InputError, match="/dev/full: no regular file"):
+            check(Path("/dev/full"))
+
+
+@pytest.mark.parametrize("name", [".", "/", "folder", "file/inside"])
+def test_places_that_take_no_file_are_told_beforehand(name: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError):
+        files.check_file(tmp_path / name if name not in (".", "/") else Path(name))
+
+
+def test_a_folder_takes_its_place_and_foreign_files_stay(tmp_path: Path) -> None:
+    out = tmp_path / "map"
+    out.mkdir()
+    (out / "ours.txt").write_text("old")
+    (out / "theirs.txt").write_text("kept")
+    files.replace_folder(out, lambda folder: files.write_bytes(folder / "ours.txt", b"new"), ("ours.txt", "gone.txt"))
+    assert {p.name: p.read_text() for p in out.iterdir()} == {"ours.txt": "new", "theirs.txt": "kept"}
+    assert os.listdir(tmp_path) == ["map"]
+
+
+def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> None:
+    out = tmp_path / "map[1]"
+    for name in (".map[1].0a1b2c3d.new", ".map[1].0a1b2c3d.old", ".other.0a1b2c3d.new", ".map[1].notes.new"):
+        (tmp_path / name).mkdir()
+    (tmp_path / ".map[1].0a1b2c3d.old" / "a.txt").write_text("the map of before: killed between two renames")
+    files.clear_left_over(out)
+    assert sorted(os.listdir(tmp_path)) == [".map[1].notes.new", ".other.0a1b2c3d.new", "map[1]"]
+    assert (out / "a.txt").is_file()
