@@ -20,7 +20,7 @@ GROUND = {"errors", "types", "geometry", "kernels", "files"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "pretrained"}
 """What a stage may stand on."""
-OUTLOOK = GROUND | {"scene", "superpoints", "score", "colors", "records", "render"}
+OUTLOOK = GROUND | {"scene", "superpoints", "colors", "records", "render"}
 """What may look at a finished map."""
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods"}
 

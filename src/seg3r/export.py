@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg3r.colors import painted, point_instances
+from seg3r.colors import painted
 from seg3r.errors import InputError
 from seg3r.records import crop_path, instance_records
 from seg3r.report import write_report
@@ -134,7 +134,7 @@ def write_ply(scene: SceneMap, path: Path) -> None:
     # One more id than there are instances: position -1 finds "none" there.
     ids = np.append(scene.ids.numpy(), -1)
     vertices["xyz"], vertices["rgb"] = scene.points.numpy(), painted(scene).numpy()
-    vertices["instance"] = ids[point_instances(scene).numpy()]
+    vertices["instance"] = ids[scene.best_owners.numpy()]
     properties = [*(f"float {c}" for c in "xyz"), *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance"]
     header = [
         "ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}",

@@ -18,7 +18,6 @@ from seg3r.evaluate.instance_ap import ScenePrediction
 from seg3r.evaluate.run import Truth
 from seg3r.geometry import transform, unproject
 from seg3r.label.prompts import same_name
-from seg3r.label.votes import best_names
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
@@ -128,7 +127,7 @@ class ByName:
         self.named: list[str] = []
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
-        names = best_names(scene)
+        names = scene.names
         self.named += [name for name in names if name is not None]
         asked = question.removeprefix("all ")
         ids = [i for i, name in zip(scene.ids.tolist(), names, strict=True) if name and same_name(asked, (name,))]
@@ -181,7 +180,7 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
     shown = set((room.truth.ids % 1000).tolist())
     assert len(mapped.things) == len(mapped.scene) == len(mapped.masks)
     assert sum(t > 0 for t in mapped.things) >= 0.8 * len(mapped.things)
-    names = best_names(mapped.scene)
+    names = mapped.scene.names
     assert all(names[row] == known[t] for row, t in enumerate(mapped.things) if t)
     assert all(set(q.answer_ids) <= shown for q in mapped.questions)
     for question in mapped.questions:  # who names all instances of the right things names the right things
@@ -229,7 +228,7 @@ def test_descriptions_are_asked_of_the_map(
 
         def __call__(self, scene: SceneMap, question: str) -> Answer:
             asked.append(question)
-            assert {name for name in best_names(scene) if name} <= set(SCENEFUN3D.phrases)
+            assert {name for name in scene.names if name} <= set(SCENEFUN3D.phrases)
             return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
 
     monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: All())

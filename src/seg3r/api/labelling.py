@@ -22,7 +22,7 @@ from seg3r.label.mllm import Mllm, MllmAnswers
 from seg3r.label.nearest import Nearest, NearestAnswers
 from seg3r.label.prompts import same_name
 from seg3r.label.vocabulary import Vocabulary, read_vocabulary
-from seg3r.label.votes import Votes, best_names
+from seg3r.label.votes import Votes
 from seg3r.protocols import Answerer, Chat, ImageTextEncoder
 from seg3r.rooms import CLASSES, STRUCTURAL
 from seg3r.scene import SceneMap
@@ -196,7 +196,7 @@ class VotedWords(Votes):
 
 
 def label_map(scene: SceneMap, namer: Namer, vocabulary: Vocabulary | None) -> Labels:
-    """Name every instance of a finished map; the names take the place of what was voted on the way.
+    """Name every instance of a finished map. What its segments were called stays beside the labels, for the next.
 
     Args:
         vocabulary: None = words of the labeler's own.
@@ -204,11 +204,7 @@ def label_map(scene: SceneMap, namer: Namer, vocabulary: Vocabulary | None) -> L
     labels = namer(scene, () if vocabulary is None else vocabulary.words)
     if vocabulary is not None:
         labels = vocabulary.named(labels)
-    for instance_id, name, score in zip(scene.ids.tolist(), labels.names, labels.scores.tolist(), strict=True):
-        if name is None:
-            scene.name_votes.pop(instance_id, None)
-        else:
-            scene.name_votes[instance_id] = {name: round(float(score), 4)}
+    scene.set_labels(labels)
     return labels
 
 
@@ -227,7 +223,7 @@ def ask(
         raise InputError('an empty question; ask for something, as in "something to sit on"')
     scene = SceneMap.load(folder / "scene.safetensors")
     answer = answerer_of(labels, preset, model)(scene, question)
-    names = dict(zip(scene.ids.tolist(), best_names(scene), strict=True))
+    names = dict(zip(scene.ids.tolist(), scene.names, strict=True))
     answers = [
         {"id": i, "score": score, "name": names[i]}
         for i, score in zip(answer.instance_ids, answer.scores, strict=True)

@@ -17,7 +17,6 @@ from seg3r.label.facts import survey, tell
 from seg3r.label.nearest import Nearest, NearestAnswers
 from seg3r.label.once import Once
 from seg3r.label.prompts import Image
-from seg3r.label.votes import best_names
 from seg3r.protocols import Chat, ImageTextEncoder
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Labels, Prompt, Reply
@@ -142,7 +141,7 @@ class MllmAnswers:
         self.shown, self.surveyed = Once(lambda scene: shown(scene, views, plain_too)), Once(survey)
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
-        ids, names = scene.ids.tolist(), best_names(scene)
+        ids, names = scene.ids.tolist(), scene.names
         asked = list(range(len(ids)))
         if self.nearest is not None and len(asked) > self.most:
             fit = self.nearest.fit(scene, question)
@@ -155,7 +154,8 @@ class MllmAnswers:
         scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
         right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
         text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
-        return Answer(question, tuple(ids[i] for _, i in right), tuple(round(s, 4) for s, _ in right), text)
+        named = tuple(ids[i] for _, i in right)
+        return Answer(question, named, tuple(round(s, 4) for s, _ in right), text, scene.mask_of(named))
 
 
 def shown(scene: SceneMap, views: int, plain_too: bool) -> list[Shown]:

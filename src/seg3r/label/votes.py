@@ -8,6 +8,7 @@ import torch
 
 from seg3r.label.prompts import same_name
 from seg3r.scene import SceneMap
+from seg3r.scene.names import most_votes
 from seg3r.types import Labels
 
 
@@ -27,13 +28,8 @@ class Votes:
                 word = same_name(name, vocabulary) if vocabulary else name
                 if word is not None:
                     votes[word] = votes.get(word, 0.0) + vote
-            best = min(votes, key=lambda word: (-votes[word], word)) if votes else None
+            best = most_votes(votes)
             total = sum(scene.name_votes.get(instance_id, {}).values())
             names.append(best)
             shares.append(votes[best] / total if best is not None and total > 0 else 0.0)
         return Labels(tuple(names), torch.tensor(shares, dtype=torch.float32))
-
-
-def best_names(scene: SceneMap) -> list[str | None]:
-    """What each instance is called, by its votes."""
-    return list(Votes()(scene, ()).names)

@@ -16,7 +16,9 @@ from safetensors.numpy import save_file
 from seg3r.errors import InputError
 from seg3r.types import Camera, Sighting
 
-FORMAT = "seg3r scene 2"
+FORMAT = "seg3r scene 3"
+READ = (FORMAT, "seg3r scene 2")
+"""Formats that are read; in 2 there were no scores of instances, no labels, and only bare masks in keyframes."""
 
 
 def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
@@ -46,9 +48,10 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     try:
         with safe_open(path, "numpy") as file:
             metadata = file.metadata() or {}
-            if FORMAT not in metadata:
+            known = next((name for name in READ if name in metadata), None)
+            if known is None:
                 raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
-            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
+            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[known])  # noqa: SIM118
     except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: damaged or not a map ({error})") from error
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.kernels import grid as kernels
 from seg3r.scene import io, storage
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
+from seg3r.scene.names import instance_name
+from seg3r.scene.nearest import best_owner, nearest_labels
 from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid, inverse
-from seg3r.scene.sightings import better_sightings, cut_sighting
-from seg3r.scene.storage import POINT_COLUMNS
-from seg3r.scene.visible import Overlap, Visible, lattice_cells, segments_by_cell
-from seg3r.types import Keyframe, Matches, Segments, Sighting, View
+from seg3r.scene.score import evidence_scores
+from seg3r.scene.sightings import look_again
+from seg3r.scene.visible import Overlap, Visible, segments_by_cell
+from seg3r.types import Keyframe, Labels, Matches, Segments, Sighting, View
 
 I32 = npt.NDArray[np.int32]
 
@@ -77,6 +78,12 @@ class SceneMap:
         return torch.from_numpy(np.rint(mean).clip(0, 255).astype(np.uint8))
 
     @property
+    def normals(self) -> Float32[Tensor, "n 3"] | None:
+        """Unit vectors in world, zero where unknown; None for a map without them (only a cloud brings some)."""
+        normals = self._grid.world_normals()
+        return None if normals is None else torch.from_numpy(normals)
+
+    @property
     def pixels(self) -> Int32[Tensor, "n 3"]:
         """(frame, row, column) that first saw each point."""
         return torch.from_numpy(self._grid.table["origin"][: len(self._grid)].copy())
@@ -104,6 +111,12 @@ class SceneMap:
     def views(self) -> Int32[Tensor, "e"]:
         """Frames of the instance that saw the point, per edge of `owners`."""
         return torch.from_numpy(self._edge_counts()[1])
+
+    @property
+    def best_owners(self) -> Int64[Tensor, "n"]:
+        """Position in `ids` of the instance that owns each point with the best hits / views, or -1. See `best_owner`."""
+        owner, point = self.owners.numpy().T
+        return torch.from_numpy(best_owner(owner, point, *self._edge_counts(), self.point_count))
 
     @property
     def ids(self) -> Int64[Tensor, "k"]:
@@ -141,6 +154,18 @@ class SceneMap:
         return self._column("score_sum") / self._column("observations").clamp_min(1)
 
     @property
+    def scores(self) -> Float32[Tensor, "k"]:
+        """How far to trust each instance, in 0..1: the confidence it was given from outside (`set_instances`) or, where
+        it has none, the evidence of the views (`evidence_scores`)."""
+        given = self._instances["score"][self._instances.alive()]
+        if bool(np.isfinite(given).all()):
+            return torch.from_numpy(given)
+        by_views = evidence_scores(
+            self.owners.numpy()[:, 0], *self._edge_counts(), self.mean_scores.numpy(), self.observations.numpy()
+        )
+        return torch.from_numpy(np.where(np.isnan(given), by_views, given))
+
+    @property
     def sizes(self) -> Int32[Tensor, "k"]:
         """Points of each instance."""
         return torch.from_numpy(self._owners.sizes(self._instances.rows)[self._instances.alive()].copy())
@@ -173,8 +198,21 @@ class SceneMap:
 
     @property
     def name_votes(self) -> dict[int, dict[str, float]]:
-        """Per instance: what its segments were called, with the scores summed."""
+        """Per instance: what its segments were called, with the scores summed. Labels do not change them."""
         return self._instances.name_votes
+
+    @property
+    def name_labels(self) -> dict[int, tuple[str | None, float]]:
+        """Per instance that a labeler named: the name (None: no word fits) and how sure it was. See `set_labels`."""
+        return self._instances.name_labels
+
+    @property
+    def names(self) -> tuple[str | None, ...]:
+        """What each instance is called, in the order of `ids`: its label if it has one, else what most of its segments
+        were called, else None."""
+        return tuple(
+            instance_name(self.name_labels.get(i), self.name_votes.get(i, {})) for i in self.ids.tolist()
+        )
 
     @property
     def sightings(self) -> dict[int, tuple[Sighting, ...]]:
@@ -250,6 +288,33 @@ class SceneMap:
         points, _, _ = self._owners.points_of(self._instances.row(instance_id))
         return torch.from_numpy(self._grid.world_positions(points))
 
+    def mask_of(self, ids: Iterable[int]) -> Bool[Tensor, "n"]:
+        """The points that any of these instances owns.
+
+        Raises:
+            InputError: no such instance.
+        """
+        mask = torch.zeros(self.point_count, dtype=torch.bool)
+        for i in ids:
+            mask[self.points_of(int(i))[0]] = True
+        return mask
+
+    def labels(self, points: Float[Tensor, "q 3"], reach_m: float | None = None) -> Int64[Tensor, "q"]:
+        """Instance id of each of any points (in world), in their order; -1 = nobody's.
+
+        A point belongs to what owns the nearest owned point of the map; of several owners to that with the best hits /
+        views.
+
+        Args:
+            reach_m: an owned point further than this says nothing; None: two voxels.
+
+        Raises:
+            InputError: `points` are not finite, or `reach_m` is not positive.
+        """
+        ids = np.append(self.ids.numpy(), -1)[self.best_owners.numpy()]
+        reach_m = 2 * self.voxel_m if reach_m is None else reach_m
+        return torch.from_numpy(nearest_labels(points.numpy(), self.points.numpy(), ids, reach_m))
+
     def some_places(
         self, ids: Int64[Tensor, "c"], most: int
     ) -> tuple[Float32[Tensor, "p 3"], Int64[Tensor, "p"]]:
@@ -288,7 +353,7 @@ class SceneMap:
         """
         if len(matches) != len(segments):
             raise InputError(f"{len(matches)} matches for {len(segments)} segments of frame {segments.frame_index}")
-        if self.frames == 0:
+        if self.frames == 0 and self.point_count == 0:
             self._grid.T_map_world = inverse(view.camera.T_world_cam.numpy())
         self._instances.rows_of(i for i in matches.instance_ids.tolist() if i >= 0)  # raise before any change
         self._widen(segments)
@@ -299,7 +364,7 @@ class SceneMap:
         self._owners.reserve_rows(known.rows)
 
         segment_ids = segments.segment_ids.numpy()
-        points = self._insert(view, segments)
+        points = self._grid.take(view, segments, self.frames, self._reach)
         heads = self._grid.first_edge["edge"]
         self._owners.hit(points, rows[segment_ids], self.frames, heads)
         matched = np.zeros(known.rows, np.uint8)
@@ -313,7 +378,10 @@ class SceneMap:
             own = slice(int(starts[s]), int(starts[s + 1]))
             known.observe(int(row), segments, s, segments.points[own].numpy())
             if starts[s] < starts[s + 1]:
-                self._look(view, segments, s, own, int(row), int(in_view[row]))
+                instance_id = int(known["id"][row])
+                kept = self.sightings.get(instance_id, ())
+                if (better := look_again(kept, view, segments, s, own, int(in_view[row]))) is not kept:
+                    self.sightings[instance_id] = better
         ids = known["id"][rows].astype(np.int64)
         self._keyframes.offer(view, segments, ids)
         self.frames += 1
@@ -335,43 +403,6 @@ class SceneMap:
         next_id = self._instances.next_id
         self._instances = Instances(*widths)
         self._instances.next_id = next_id
-
-    def _insert(self, view: View, segments: Segments) -> I32:
-        """Points of the segments, and all other confident ones on the same lattice: the room behind the things."""
-        stride, eye = segments.stride, view.camera.T_world_cam[:3, 3].numpy()
-        rows = self._grid.insert(
-            segments.points.numpy(), segments.colors.numpy(), segments.pixels.numpy().astype(np.int32),
-            segments.frame_index, self.frames, eye, self._reach,
-        )
-        cells, own = lattice_cells(segments, view.camera.size)
-        covered = np.zeros(cells, np.uint8)
-        covered[own] = 1
-        rest_points, rest_colors = np.empty((cells, 3), np.float32), np.empty((cells, 3), np.uint8)
-        rest_pixels = np.empty((cells, 2), np.int32)
-        count = kernels.gather_rest(
-            view.points.numpy(), view.frame.rgb.numpy(), view.confidence.numpy(), stride, covered, rest_points,
-            rest_colors, rest_pixels,
-        )
-        self._grid.insert(
-            rest_points[:count], rest_colors[:count], rest_pixels[:count], segments.frame_index, self.frames, eye,
-            self._reach,
-        )
-        return rows
-
-    def _look(self, view: View, segments: Segments, s: int, own: slice, row: int, in_view: int) -> None:
-        """Keep the few best looks at an instance: most of it in view, and large (specification, 3.9)."""
-        pixels, area = segments.pixels[own].numpy(), float(segments.areas[s])
-        score = max(in_view, 1) * min(1.0, (area / 96**2) ** 0.5)
-        instance_id = int(self._instances["id"][row])
-        middle = segments.points[own].mean(0).to(torch.float64) - view.camera.T_world_cam[:3, 3]
-        direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
-        kept = self.sightings.get(instance_id, ())
-        better = better_sightings(
-            kept, score, direction,
-            lambda: cut_sighting(view, pixels, segments.stride, score, int(area), direction),
-        )
-        if better is not kept:
-            self.sightings[instance_id] = better
 
     def merge(self, into: int, other: int) -> None:
         """Instance `other` becomes part of instance `into`: counts add, means are weighted, its id ends."""
@@ -396,7 +427,7 @@ class SceneMap:
         number = np.cumsum(kept, dtype=np.int32) - 1
         self._grid = PointGrid(self.voxel_m)
         self._grid.T_map_world = old.T_map_world
-        self._grid.load({name: old.table[name][: len(old)][kept] for name in POINT_COLUMNS})
+        self._grid.load({name: values[kept] for name, values in old.columns().items()})
         self._owners = Ownership()
         self._owners.reserve_rows(self._instances.rows)
         left = kept[point]
@@ -404,6 +435,19 @@ class SceneMap:
             row[left], number[point[left]], hits[left], views[left], self._grid.first_edge["edge"]
         )
         self._seen_last = None
+
+    def set_labels(self, labels: Labels) -> None:
+        """Name the instances, one label each in the order of `ids`. Earlier labels go; votes stay as they were.
+
+        Raises:
+            InputError: not one label an instance, or a score that is not in 0..1.
+        """
+        if len(labels.names) != len(self):
+            raise InputError(f"labels=: {len(labels.names)} for a map of {len(self)} instances; give one for each")
+        scores = labels.scores.tolist()
+        if not all(0 <= score <= 1 for score in scores):
+            raise InputError("labels=: a score is not in 0..1")
+        self._instances.name_labels = dict(zip(self.ids.tolist(), zip(labels.names, scores, strict=True), strict=True))
 
     def set_points(
         self, instance_id: int, points: Int64[Tensor, "p"], hits: Int32[Tensor, "p"], views: Int32[Tensor, "p"]
@@ -416,8 +460,6 @@ class SceneMap:
         self._instances["low"][row] = world.min(0) if len(world) else np.inf
         self._instances["high"][row] = world.max(0) if len(world) else -np.inf
 
-    # ---- maps from maps ------------------------------------------------------------------------------------------
-
     def copy(self) -> SceneMap:
         """An independent map with the same content."""
         twin = copy.copy(self)
@@ -425,79 +467,6 @@ class SceneMap:
         twin._keyframes = self._keyframes.copy()
         twin._seen_last = None
         return twin
-
-    def select(
-        self, ids: Sequence[int] | None = None, box: Float32[Tensor, "6"] | None = None, frame: int | None = None
-    ) -> SceneMap:
-        """The part of the map that meets every condition given.
-
-        Args:
-            ids: only the points of these instances, and only these instances.
-            box: only points inside (low corner, high corner) in world.
-            frame: only what the keyframe of this index confirms.
-
-        Raises:
-            InputError: no such instance or keyframe.
-        """
-        keep = np.ones(len(self._grid), np.bool_)
-        if ids is not None:
-            keep[:] = False
-            for i in ids:
-                keep[self.points_of(int(i))[0].numpy()] = True
-        if box is not None:
-            world, corners = self._grid.world_positions(), box.numpy()
-            keep &= ((world >= corners[:3]) & (world <= corners[3:])).all(1)
-        if frame is not None:
-            everything = torch.arange(len(self._grid))
-            keep &= self.project(everything, self._keyframes.at(frame), self.visible_m).numpy() >= 0
-        part = self.copy()
-        part.keep_points(torch.from_numpy(keep))
-        alive = [int(i) for i, size in zip(part.ids, part.sizes, strict=True) if size == 0]
-        wanted = None if ids is None else {int(i) for i in ids}
-        part.drop(sorted({*alive, *(int(i) for i in part.ids if wanted is not None and int(i) not in wanted)}))
-        return part
-
-    def union(self, other: SceneMap) -> tuple[SceneMap, dict[int, int]]:
-        """Both maps in one, and the new id of each of `other`'s instances. They must share one frame of reference.
-
-        Instances are kept apart: whether two are one thing is for a refiner to say. The voxel grid is this map's.
-        """
-        if self.voxel_m != other.voxel_m or self.widths != other.widths:
-            raise InputError("maps of different voxel size or descriptors cannot be united")
-        both = self.copy()
-        theirs = other._grid.table
-        rows = both._grid.insert(
-            other._grid.world_positions(), other.colors.numpy(),
-            np.ascontiguousarray(theirs["origin"][: len(other._grid), 1:]), -1, both.frames,
-        )
-        fresh = rows >= len(self._grid)
-        both._grid.table["origin"][rows[fresh]] = theirs["origin"][: len(other._grid)][fresh]
-        for name in ("seen", "weight"):
-            counts = both._grid.table[name]
-            counts[: len(self._grid)] = self._grid.table[name][: len(self._grid)]
-            counts[len(self._grid) : len(both._grid)] = 0
-            np.add.at(counts, rows, theirs[name][: len(other._grid)])
-        both.frames += other.frames
-        renamed: dict[int, int] = {}
-        for source in other._instances.alive():
-            instance_id, row = int(other._instances["id"][source]), both._instances.new()
-            both._owners.reserve_rows(both._instances.rows)
-            renamed[instance_id] = new_id = int(both._instances["id"][row])
-            for name in both._instances.columns:
-                if name != "id":
-                    both._instances[name][row] = other._instances[name][source]
-            points, hits, views = other._owners.points_of(int(source))
-            # Several voxels of theirs may fall into one of ours: keep the best supported.
-            order = np.lexsort((-hits, rows[points]))
-            places, first = np.unique(rows[points][order], return_index=True)
-            both._owners.set_points(
-                row, places.astype(np.int32), hits[order][first], views[order][first], both._grid.first_edge["edge"]
-            )
-            if instance_id in other.name_votes:
-                both.name_votes[new_id] = dict(other.name_votes[instance_id])
-            both.sightings[new_id] = other.sightings.get(instance_id, ())
-        both._keyframes.extend(other._keyframes, renamed)
-        return both, renamed
 
     # ---- storage -------------------------------------------------------------------------------------------------
 

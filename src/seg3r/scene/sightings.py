@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from PIL import Image
 from torch import Tensor
 
-from seg3r.types import Sighting, View
+from seg3r.types import Segments, Sighting, View
 
 KEEP = 5
 """Best looks kept per instance."""
@@ -21,6 +21,8 @@ CONTEXT = 0.25
 """Share of the box added on each side of a crop (specification, 3.10: the box grown by half)."""
 BETTER = 1.15
 """A look replaces another only if it is so much better: crops cost time."""
+LARGE_PX = 96**2
+"""A look of so many pixels is large enough."""
 APART_COS = 0.966
 """Looks from within 15 degrees count as one (specification, 3.9)."""
 
@@ -65,3 +67,22 @@ def better_sightings(
         return kept
     rest = [old for old in kept if old not in near]
     return tuple(sorted((*rest, cut()), key=lambda look: (-look.score, look.frame_index))[:KEEP])
+
+
+def look_again(
+    kept: tuple[Sighting, ...], view: View, segments: Segments, s: int, own: slice, in_view: int
+) -> tuple[Sighting, ...]:
+    """The looks at an instance once segment `s` of a view was matched to it: most of it in view, and large
+    (specification, 3.9).
+
+    Args:
+        own: rows of the segment's points.
+        in_view: points of the instance that the view confirms.
+    """
+    pixels, area = segments.pixels[own].numpy(), float(segments.areas[s])
+    score = max(in_view, 1) * min(1.0, (area / LARGE_PX) ** 0.5)
+    middle = segments.points[own].mean(0).to(torch.float64) - view.camera.T_world_cam[:3, 3]
+    direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
+    return better_sightings(
+        kept, score, direction, lambda: cut_sighting(view, pixels, segments.stride, score, int(area), direction)
+    )
