@@ -123,19 +123,25 @@ def _swap(fresh: Path, target: Path, aside: Path) -> None:
 
 
 def write_ply(scene: SceneMap, path: Path) -> None:
-    """All points as binary PLY: x y z (metres, world), red green blue (`seg3r.colors.painted`), instance (id or -1).
+    """All points as binary PLY: x y z (metres, world), nx ny nz where the map has normals, red green blue
+    (`seg3r.colors.painted`), instance (id or -1).
 
     A point that several instances own goes to the one with the best hits / views.
     """
+    normals = scene.normals
     vertices = np.empty(
         scene.point_count,
-        [("xyz", "<f4", 3), ("rgb", "u1", 3), ("instance", "<i4")],
+        [("xyz", "<f4", 3), *([("normal", "<f4", 3)] if normals is not None else []), ("rgb", "u1", 3),
+         ("instance", "<i4")],
     )
+    if normals is not None:
+        vertices["normal"] = normals.numpy()
     # One more id than there are instances: position -1 finds "none" there.
     ids = np.append(scene.ids.numpy(), -1)
     vertices["xyz"], vertices["rgb"] = scene.points.numpy(), painted(scene).numpy()
     vertices["instance"] = ids[scene.best_owners.numpy()]
-    properties = [*(f"float {c}" for c in "xyz"), *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance"]
+    axes = ("x", "y", "z", *(() if normals is None else ("nx", "ny", "nz")))
+    properties = [*(f"float {c}" for c in axes), *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance"]
     header = [
         "ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}",
         *(f"property {p}" for p in properties), "end_header", "",

@@ -187,6 +187,10 @@ def _card(
     size = "no points left"
     if len(own):
         size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
+    seen = "" if not record["observations"] else (  # an instance that was set from outside
+        f' · seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
+        f'{record["last_frame"]}'
+    )
     crops = "".join(
         f'<figure><img alt="" loading="lazy" src="{data_url(outlined(look, color), CROP_QUALITY)}">'
         f"<figcaption>frame {look.frame_index}</figcaption></figure>"
@@ -197,9 +201,8 @@ def _card(
         f'<h3><span class="chip" style="background:rgb({color[0]},{color[1]},{color[2]})"></span>'
         f'<bdi>{html.escape(_name(record))}</bdi><span class="soft">#{instance_id}</span>'
         f'<button type="button" value="{instance_id}" hidden>show</button></h3>'
-        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points · '
-        f'seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
-        f'{record["last_frame"]}</p><div class="looks">{crops}</div></article>'
+        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points'
+        f'{seen}</p><div class="looks">{crops}</div></article>'
     )
 
 

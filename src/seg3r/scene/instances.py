@@ -88,8 +88,8 @@ class Instances:
         """`row` of each."""
         return np.array([self.row(i) for i in ids], np.int64)
 
-    def new(self) -> int:
-        """Row of a new instance."""
+    def new(self, instance_id: int | None = None) -> int:
+        """Row of a new instance; `instance_id`: of one that stood elsewhere and comes back."""
         if self._free_rows:
             row = self._free_rows.pop(0)
         else:
@@ -97,9 +97,10 @@ class Instances:
             self.rows += 1
             self.columns.reserve(self.rows)
         self.columns.clear(row)
-        self.columns["id"][row] = self.next_id
-        self._row_of[self.next_id] = row
-        self.next_id += 1
+        if instance_id is None:
+            instance_id, self.next_id = self.next_id, self.next_id + 1
+        self.columns["id"][row] = instance_id
+        self._row_of[instance_id] = row
         return row
 
     def free(self, instance_id: int) -> None:

@@ -157,3 +157,21 @@ def reduce_view(view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> K
         pack_masks(masks), torch.from_numpy(ids.copy()), segments.scores,
         None if segments.features is None else segments.features.to(torch.float16), segments.names,
     )
+
+
+def reduce_keyframe(keyframe: Keyframe) -> Keyframe:
+    """One from outside in the size and precision of the map's own, its masks matched to nobody: a reduced pixel is a
+    mask's if any of its pixels is."""
+    s, K = max(1, round(keyframe.camera.size[1] / WIDTH)), keyframe.camera.K.clone()
+    K[:2] /= s
+    depth = keyframe.depth[::s, ::s].to(torch.float16)
+    size = (int(depth.shape[0]), int(depth.shape[1]))
+    masks = torch.zeros(len(keyframe), *size, dtype=torch.bool)
+    for i, mask in enumerate(keyframe.masks):
+        masks[i] = torch.nn.functional.max_pool2d(mask[None, None].float(), s, ceil_mode=True)[0, 0] > 0
+    return Keyframe(
+        keyframe.frame_index, Camera(K, keyframe.camera.T_world_cam, size), depth,
+        pack_masks(masks), torch.full((len(masks),), -1),
+        None if keyframe.scores is None else keyframe.scores.to(torch.float32),
+        None if keyframe.features is None else keyframe.features.to(torch.float16), keyframe.names,
+    )

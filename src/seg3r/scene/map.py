@@ -114,9 +114,10 @@ class SceneMap:
 
     @property
     def best_owners(self) -> Int64[Tensor, "n"]:
-        """Position in `ids` of the instance that owns each point with the best hits / views, or -1. See `best_owner`."""
+        """Position in `ids` of the instance that owns each point by the best hits / views, or -1: see `best_owner`."""
         owner, point = self.owners.numpy().T
-        return torch.from_numpy(best_owner(owner, point, *self._edge_counts(), self.point_count))
+        given = self._column("score").numpy()
+        return torch.from_numpy(best_owner(owner, point, *self._edge_counts(), given, self.point_count))
 
     @property
     def ids(self) -> Int64[Tensor, "k"]:

@@ -11,16 +11,18 @@ from seg3r.errors import InputError
 
 def best_owner(
     owner: Int64[np.ndarray, "e"], point: Int64[np.ndarray, "e"], hits: Int32[np.ndarray, "e"],
-    views: Int32[np.ndarray, "e"], count: int,
+    views: Int32[np.ndarray, "e"], given: Float32[np.ndarray, "k"], count: int,
 ) -> Int64[np.ndarray, "n"]:
     """Of each of `count` points the owner with the best hits / views, or -1.
 
-    Between equals the one with more hits, then the older one.
+    Between equals the one with more hits, then that with the higher score from outside, then the older one.
 
     Args:
         owner, point, hits, views: of each edge.
+        given: score from outside of each owner, NaN where it has none.
     """
-    order = np.lexsort((-owner, hits, hits / np.maximum(views, 1)))  # the best comes last, the last assignment stays
+    order = np.lexsort((-owner, np.nan_to_num(given)[owner], hits, hits / np.maximum(views, 1)))
+    # The best comes last, and the last assignment stays.
     best = np.full(count, -1, np.int64)
     best[point[order]] = owner[order]
     return best
