@@ -207,11 +207,16 @@ class Answer(TensorFields):
     question: str
     instance_ids: tuple[int, ...]
     scores: tuple[float, ...]
-    """Of each instance, in 0..1; of the mask, one number, where no instance is named."""
+    """Of each instance, in 0..1; where no instance is named, of the mask: one number or none."""
     text: str | None = None
     mask: Bool[Tensor, "n"] | None = None
     """Over the map's points: all that the answer points at. Who names instances gives the union of their points; who
     answers with points of its own may name none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.scores) != len(self.instance_ids) and (self.instance_ids or len(self.scores) > 1):
+            raise InputError(f"Answer.scores: {len(self.scores)} for {len(self.instance_ids)} instances")
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,6 +254,16 @@ class Reply:
     text: str
     confidence: float | None = None
     """Geometric mean of the probabilities of its tokens; None where the model does not tell."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a recording and that a user should know of."""
+
+    frame_index: int
+    kind: str
+    """started, dropped, lost, found, refused, closed."""
+    text: str
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,12 +25,12 @@ from seg3r.api.labelling import (
     weights_listed,
     words_called,
 )
+from seg3r.datasets import DATASETS
 from seg3r.errors import InputError
-from seg3r.evaluate.datasets import DATASETS
-from seg3r.label.cache import Cached
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
+from seg3r.language.cache import Cached
 from seg3r.protocols import Chat
 from seg3r.rooms import CLASSES
 from seg3r.scene import SceneMap
@@ -165,7 +165,7 @@ def test_what_is_asked_for_is_given(colours: list[str], monkeypatch: pytest.Monk
         namer = namer_for("mllm", words, "foundation", "other")
         assert isinstance(namer, Mllm) and namer.nearest is not None
     assert set(models) == {("foundation", "other")} and set(colours) == {"bundled", "foundation"}
-    assert all(isinstance(n, Namer) for n in (namer, VotedWords(), Nearest(ColorEncoder())))
+    assert all(isinstance(n, Namer) for n in (namer, Votes(), Nearest(ColorEncoder())))
 
 
 def test_only_models_of_others_see_views_twice(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_labels_stand_beside_the_votes() -> None:
         (name, pytest.approx(score)) for name, score in zip(scene.names, scores, strict=True)
     ]
     assert scene.name_votes == votes != {}
-    again = label_map(scene, VotedWords(), None)  # by the votes, which the first labelling did not touch
+    again = label_map(scene, Votes(), None)  # by the votes, which the first labelling did not touch
     assert list(again.names) == [next(iter(votes[i])) for i in ids] == list(scene.names)
 
 
@@ -281,7 +281,7 @@ def test_votes_as_probabilities_agree_with_the_votes() -> None:
     })
     scene.name_votes.pop(ids[3])
     words = ("lamp", "sofa", "chair")
-    table, labels = VotedWords().chances(scene, words), VotedWords()(scene, words)
+    table, labels = Votes().chances(scene, words), Votes()(scene, words)
     assert table.tolist() == [[0.25, 0.75, 0.0], [0.75, 0.0, 0.0], [0.0] * 3, [0.0] * 3]
     assert torch.equal(table.max(1).values, labels.scores)
     assert labels.names == ("sofa", "lamp", None, None)
@@ -302,7 +302,7 @@ def test_a_question_to_a_map_on_disk(scene: SceneMap, colours: list[str], tmp_pa
     label_map(scene, Nearest(ColorEncoder(), least=0.5), WORDS)
     scene.save(tmp_path / "scene.safetensors")
     answer = ask(tmp_path, "the red box")
-    assert set(answer) == {"question", "answers", "text"} and answer["question"] == "the red box"
+    assert set(answer) == {"question", "answers", "text", "points", "mask"} and answer["question"] == "the red box"
     (found,) = answer["answers"]
     assert (found["id"], found["name"]) == (red, "red box") and 0.5 <= found["score"] <= 1
     assert answer["text"] == f"red box #{red}."

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from seg3r.colors import instance_colors, painted
-from seg3r.records import instance_records
-from seg3r.render import Room, rasterise, read_room, viewpoints
+from seg3r.describe.colors import instance_colors, painted
+from seg3r.describe.records import instance_records
+from seg3r.report.answers import answers_section
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import data_url, outlined
+from seg3r.report.render import Room, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
-from seg3r.types import Sighting
+from seg3r.types import Answer, Sighting
 
 MOST_CARDS = 60
 MOST_LOOKS = 3
@@ -39,6 +40,7 @@ def write_report(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> None:
     """Write the page about one map: at most some 6 MB, whatever the map. Atomic.
 
@@ -47,11 +49,15 @@ def write_report(
             `skipped` is {reason: frames}; `online` is the map on the way, [{"frame", "AP", ..., "instances"}].
         seconds: per stage, how long each call took.
         settings: of the run.
+        answers: to questions about this map, shown first.
+
+    Raises:
+        InputError: an answer to another map.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         # A file name or a label may hold half a surrogate pair, which no encoding knows.
-        temporary.write_bytes(page(scene, title, figures, seconds, settings).encode("utf-8", "replace"))
+        temporary.write_bytes(page(scene, title, figures, seconds, settings, answers).encode("utf-8", "replace"))
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -63,6 +69,7 @@ def page(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> str:
     """The whole page as text; arguments as of `write_report`."""
     room = read_room(scene)
@@ -70,6 +77,7 @@ def page(
     sections = [
         f"<h1><bdi>{html.escape(title)}</bdi></h1>",
         _facts(scene, figures, seconds),
+        answers_section(scene, room, answers),
         _map(scene, room, records),
         _cards(scene, room, records),
         _online(figures.get("online") or []),
