@@ -55,4 +55,5 @@ def marked(colors: UInt8[np.ndarray, "n 3"], mask: Bool[np.ndarray, "n"]) -> UIn
     """What is meant in one colour, the rest dimmed."""
     mixed = DIM * colors.astype(np.float32)
     mixed[mask] = MARK * np.array(MARKED, np.float32) + (1 - MARK) * colors[mask]
-    return np.rint(mixed).astype(np.uint8)
+    rounded: UInt8[np.ndarray, "n 3"] = np.rint(mixed).astype(np.uint8)
+    return rounded

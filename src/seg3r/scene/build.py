@@ -134,7 +134,7 @@ def set_instances(
             if names is None:
                 for theirs, ours in ((old.name_votes, fresh.name_votes), (old.name_labels, fresh.name_labels)):
                     if instance_id in theirs:
-                        ours[instance_id] = theirs[instance_id]  # type: ignore[assignment, index]
+                        ours[instance_id] = theirs[instance_id]  # type: ignore[assignment]
         fresh["score"][row] = score
         if given is not None:
             fresh["feature"][row], fresh["weight"][row] = given[i].float().numpy(), len(rows)
@@ -193,7 +193,7 @@ def _spacing(points: Float32[np.ndarray, "n 3"]) -> float:
         return VOXEL_M
     some = points[:: max(1, len(points) // 2000)]
     distance, _ = cKDTree(points, balanced_tree=False).query(some, k=2)
-    return float(np.median(distance[:, 1]))
+    return float(np.median(np.asarray(distance)[:, 1]))
 
 
 def _same_instances(

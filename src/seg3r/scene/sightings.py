@@ -91,4 +91,4 @@ def look_again(
 
 def look_score(in_view: int, area: float) -> float:
     """How good a look is that shows so many points of an instance on so many pixels."""
-    return max(in_view, 1) * min(1.0, (area / LARGE_PX) ** 0.5)
+    return float(max(in_view, 1) * min(1.0, (area / LARGE_PX) ** 0.5))
