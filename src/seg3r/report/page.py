@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,6 +15,7 @@ from jaxtyping import Float64, UInt8
 
 from seg3r.describe.colors import instance_colors, painted
 from seg3r.describe.records import instance_records
+from seg3r.files import write_text
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import data_url, outlined
@@ -48,13 +48,7 @@ def write_report(
         seconds: per stage, how long each call took.
         settings: of the run.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # A file name or a label may hold half a surrogate pair, which no encoding knows.
-        temporary.write_bytes(page(scene, title, figures, seconds, settings).encode("utf-8", "replace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, page(scene, title, figures, seconds, settings))
 
 
 def page(

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, UInt8
 from seg3r.geometry import look_at
 from seg3r.kernels import splat as kernels
 from seg3r.scene import SceneMap
+from seg3r.scene.upright import room_axes
 from seg3r.types import Camera
 
 FLAT = 0.35
@@ -181,30 +182,6 @@ def _with_neighbours(cells: Int64[np.ndarray, "c 3"], sums: Float64[np.ndarray, 
     return total
 
 
-def room_axes(poses: Float64[np.ndarray, "c 4 4"], shape: Surface) -> Float64[np.ndarray, "3 3"]:
-    """Rows: along one wall, along the next, up, in world; right-handed.
-
-    Up is where cameras have their up on average, drawn to the planes that nearly lie level: a camera that looks down
-    on a table leans. The walls' direction is the mean of the upright planes' with period 90 degrees.
-    """
-    up = -poses[:, :3, 1].mean(0) if len(poses) else np.array([0.0, -1.0, 0.0])
-    up /= max(float(np.linalg.norm(up)), 1e-9)
-    normals = shape.normals[shape.flat].astype(np.float64)
-    for degrees in (35, 20, 10):
-        level = normals[normals @ up > np.cos(np.radians(degrees))]
-        if len(level) >= 100:
-            up = level.mean(0) / np.linalg.norm(level.mean(0))
-    side = np.eye(3)[np.abs(up).argmin()]
-    x = np.cross(side, up)
-    x /= np.linalg.norm(x)
-    y = np.cross(up, x)
-    upright = normals[np.abs(normals @ up) < np.sin(np.radians(10))]
-    if len(upright):
-        angle = np.angle(np.exp(4j * np.arctan2(upright @ y, upright @ x)).sum()) / 4
-        x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    return np.stack((x, y, up))
-
-
 def fit_camera(
     points: Float32[np.ndarray, "n 3"],
     direction: Float64[np.ndarray, "3"],
@@ -237,7 +214,7 @@ def read_room(scene: SceneMap) -> Room:
     known = len(poses) > 0 and len(points) > 0
     eyes = poses[:, :3, 3][_nearest(frames, scene.pixels.numpy()[:, 0])] if known else points
     shape = surface(points, eyes, max(NORMAL_M, 4 * scene.voxel_m))
-    axes = room_axes(poses, shape)
+    axes = room_axes(points, poses, shape.normals[shape.flat].astype(np.float64))
     ceiling_m = float((poses[:, :3, 3] @ axes[2]).max()) + HEADROOM_M if known else np.inf
     if known and not (points @ axes[2] < ceiling_m).any():
         ceiling_m = np.inf

@@ -15,13 +15,14 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.embed.refined_queries import LEAST_COVERED, DenseFeatures, tokens_on
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
 from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
 from seg3r.protocols import Reconstructor, Segmenter, Source
@@ -152,9 +153,7 @@ def prepare_clips(
     for n, (frames, segment) in enumerate(lessons):
         path = folder / f"{n:06d}.safetensors"
         if not path.is_file():
-            temporary = folder / f".{n:06d}.tmp"
-            save_file(_prepared(frames, segment, reconstruct, features), str(temporary))
-            temporary.replace(path)
+            write_tensors(path, _prepared(frames, segment, reconstruct, features))
         paths.append(path)
         if progress is not None:
             progress(n + 1)

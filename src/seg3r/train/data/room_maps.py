@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32, Int
 from scipy.spatial import cKDTree
 
+from seg3r.files import write_json
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.majority import majority_labels
 from seg3r.rooms import labelled_cloud
@@ -71,9 +72,7 @@ def things_of(
 def save_room(room: MappedRoom, folder: Path) -> None:
     """Two files; the second appears last, so that a room is whole or not there."""
     room.scene.save(folder / f"{room.seed}.safetensors")
-    temporary = folder / f".{room.seed}.json.tmp"
-    temporary.write_text(json.dumps({str(i): thing for i, thing in room.thing_of.items()}))
-    temporary.replace(folder / f"{room.seed}.json")
+    write_json(folder / f"{room.seed}.json", {str(i): thing for i, thing in room.thing_of.items()})
 
 
 def load_room(seed: int, folder: Path) -> MappedRoom:

@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from seg3r.describe.best_views import best_views
 from seg3r.describe.crops import contoured, faded
 from seg3r.describe.facts import COLORS, Thing, survey, tell
 from seg3r.errors import InputError
+from seg3r.files import write_json, write_tensors
 from seg3r.label.prompts import (
     describing_answer,
     describing_prompt,
@@ -92,10 +93,9 @@ def _keep(seed: int, folder: Path, kept: Path) -> None:
         for v, look in enumerate(best_views(room.scene, instance_id, LOOKS)):
             arrays[f"{n}.{v}.contoured"] = _shrunk(contoured(look), CONTOURED_PX)
             arrays[f"{n}.{v}.faded"] = _shrunk(faded(look), FADED_PX)
-    save_file(arrays, kept / f"{seed}.safetensors")
+    write_tensors(kept / f"{seed}.safetensors", arrays)
     told = {"things": [asdict(t) for t in things], "is": [room.thing_of[i] for i in room.scene.ids.tolist()]}
-    (kept / f".{seed}.tmp").write_text(json.dumps(told))
-    (kept / f".{seed}.tmp").replace(kept / f"{seed}.json")
+    write_json(kept / f"{seed}.json", told)
 
 
 def _seen(seed: int, kept: Path) -> SeenRoom:
