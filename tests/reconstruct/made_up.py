@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from seg3r.reconstruct.closing import GAP, carried
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 
 FOCAL, HALF = 400.0, np.array((320.0, 240.0))
 LAP = 60
@@ -45,7 +45,7 @@ def walk(steps: int = LAP + 4, count: int = 1500) -> PointMap:
         names[new] = len(origin) + np.arange(len(new))
         origin += new.tolist()
         last_seen[rows] = step
-        keyframes.append(Keyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
+        keyframes.append(PoseKeyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
     return PointMap(FOCAL, False, keyframes, world[origin].copy(), looks[origin].copy())
 
 

@@ -10,12 +10,12 @@ import pytest
 from seg3r.reconstruct import closing
 from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, one_to_one, rename
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import centre, distance
 from tests.reconstruct.made_up import FOCAL, LAP, SLID, camera, slid, walk
 
 
-def pixels(known: PointMap, keyframe: Keyframe) -> np.ndarray:
+def pixels(known: PointMap, keyframe: PoseKeyframe) -> np.ndarray:
     rows = keyframe.point >= 0
     local = known.points[keyframe.point[rows]] @ keyframe.pose[:3, :3].T + keyframe.pose[:3, 3]
     return np.asarray(FOCAL * local[:, :2] / local[:, 2:])
@@ -53,7 +53,7 @@ def test_a_long_loop_is_not_adjusted_as_a_whole(monkeypatch: pytest.MonkeyPatch)
     assert distance(known.keyframes[-1].pose, camera(LAP + 3)) < 0.02
 
 
-def bent_copy(known: PointMap, first: int, S: np.ndarray) -> list[Keyframe]:
+def bent_copy(known: PointMap, first: int, S: np.ndarray) -> list[PoseKeyframe]:
     copy = PointMap(known.focal, False, [dataclasses.replace(k) for k in known.keyframes], known.points.copy())
     bend(copy, first, S)
     return copy.keyframes

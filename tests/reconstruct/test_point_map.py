@@ -8,7 +8,7 @@ import pytest
 from seg3r.reconstruct import point_map
 from seg3r.reconstruct.bundle import Adjusted, bundle_adjust, exponential
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import HELD, Keyframe, PointMap
+from seg3r.reconstruct.point_map import HELD, PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import distance
 
 FOCAL = 480.0
@@ -28,9 +28,9 @@ def seen(step: int) -> Features:
     return Features(FOCAL * local[:, :2] / local[:, 2:], LOOKS)
 
 
-def keyframe(step: int, known: int = COUNT) -> Keyframe:
+def keyframe(step: int, known: int = COUNT) -> PoseKeyframe:
     """The first `known` features are known points."""
-    return Keyframe(step, camera(step), seen(step), np.where(np.arange(COUNT) < known, np.arange(COUNT), -1))
+    return PoseKeyframe(step, camera(step), seen(step), np.where(np.arange(COUNT) < known, np.arange(COUNT), -1))
 
 
 def begun(known: int = COUNT) -> PointMap:
@@ -95,7 +95,7 @@ def test_a_focal_length_is_found_where_it_is_looked_for(find: bool) -> None:
     for n, pose in enumerate(turned):
         local = WORLD @ pose[:3, :3].T + pose[:3, 3]
         features = Features(FOCAL * local[:, :2] / local[:, 2:], LOOKS)
-        known.add(Keyframe(10 + n, pose, features, np.arange(COUNT)))
+        known.add(PoseKeyframe(10 + n, pose, features, np.arange(COUNT)))
     assert (abs(known.focal / FOCAL - 1) < 0.02) == find
 
 

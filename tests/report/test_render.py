@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from seg3r.geometry import look_at
-from seg3r.report.render import Room, fit_camera, read_room, render_cloud, surface, viewpoints
+from seg3r.report.render import RoomFrame, fit_camera, read_room, render_cloud, surface, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Camera
 from tests.maps import table_map
@@ -86,7 +86,7 @@ def test_a_wall_is_cut_away_from_behind_only() -> None:
     x, y = (a.ravel() for a in np.meshgrid(np.arange(-2, 2, 0.02), np.arange(-1, 1, 0.02)))
     points = np.concatenate((wall, np.stack((x, y, np.zeros(x.size)), 1))).astype(np.float32)
     shape = surface(points, np.tile([[0.0, 0, 1.5]], (len(points), 1)))
-    room = Room(shape, np.eye(3), np.inf)
+    room = RoomFrame(shape, np.eye(3), np.inf)
     stands = []
     for look in viewpoints(points, room, (100, 150)):
         outside = look.camera.T_world_cam[0, 3] > 2

@@ -14,7 +14,7 @@ from scipy.linalg import expm, logm
 from scipy.spatial.transform import Rotation
 
 from seg3r.reconstruct.features import mutual_matches
-from seg3r.reconstruct.point_map import WRONG_PX, Keyframe, PointMap
+from seg3r.reconstruct.point_map import WRONG_PX, PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import distance, pnp
 
 F64 = npt.NDArray[np.float64]
@@ -94,7 +94,7 @@ def find_loop(known: PointMap, seed: int = 0) -> Loop | None:
     return Loop(best, S, feature, then, any(a > b for a, b in zip(slid, SLID, strict=True)))
 
 
-def _alike(latest: Keyframe, earlier: Keyframe, most: int | None = None) -> I64:
+def _alike(latest: PoseKeyframe, earlier: PoseKeyframe, most: int | None = None) -> I64:
     """[n 2]: features of the one and points of the other that look alike; of `most` points, spread over all."""
     rows = np.flatnonzero(earlier.point >= 0)
     if most is not None and len(rows) > most:

@@ -39,7 +39,7 @@ WRONG_PX = 4.0
 
 
 @dataclass(eq=False)
-class Keyframe:
+class PoseKeyframe:
     """A frame that stays."""
 
     index: int
@@ -58,12 +58,12 @@ class PointMap:
     focal: float
     """Pixels; a guess where `find_focal`."""
     find_focal: bool = False
-    keyframes: list[Keyframe] = field(default_factory=list)
+    keyframes: list[PoseKeyframe] = field(default_factory=list)
     points: F64 = field(default_factory=lambda: np.zeros((0, 3)))
     looks: F32 = field(default_factory=lambda: np.zeros((0, 128), np.float32))
     """Descriptors of the points."""
 
-    def begin(self, first: Keyframe, last: Keyframe, points: F64, looks: F32) -> None:
+    def begin(self, first: PoseKeyframe, last: PoseKeyframe, points: F64, looks: F32) -> None:
         """With two keyframes and the points [p 3] that both see."""
         self.keyframes, self.points, self.looks = [first, last], points, looks
         self.adjust_since(1, rounds=12)
@@ -100,7 +100,7 @@ class PointMap:
         one.sort()
         return f[one], p[one]
 
-    def add(self, latest: Keyframe) -> bool:
+    def add(self, latest: PoseKeyframe) -> bool:
         """A keyframe, the points it makes with those before it, and what both say of the others. Whether everything was
         adjusted, the focal length with it."""
         for other in self.keyframes[-PARTNERS:][::-1]:
@@ -115,7 +115,7 @@ class PointMap:
             self.adjust_since(max(2, count - (WINDOW if count % WIDE_EVERY else WIDE)))
         return everything
 
-    def _triangulate(self, a: Keyframe, b: Keyframe) -> None:
+    def _triangulate(self, a: PoseKeyframe, b: PoseKeyframe) -> None:
         """New points from features that neither has a point for."""
         rows, columns = np.flatnonzero(a.point < 0), np.flatnonzero(b.point < 0)
         if len(rows) < 8 or len(columns) < 8:
@@ -172,5 +172,5 @@ class PointMap:
             keyframe.point[keyframe.point == point[o]] = -1
 
 
-def _seen(keyframe: Keyframe) -> I64:
+def _seen(keyframe: PoseKeyframe) -> I64:
     return keyframe.point[keyframe.point >= 0]

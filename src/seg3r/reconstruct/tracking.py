@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from seg3r.reconstruct.bundle import refine_pose
 from seg3r.reconstruct.closing import carried, close, find_loop
-from seg3r.reconstruct.features import Detector, Features, mutual_matches
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.features import FeatureDetector, Features, mutual_matches
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import LEAST_INLIERS, START_POINTS, distance, pnp, two_views
 from seg3r.types import Event
 
@@ -99,7 +99,7 @@ class Tracker:
         self._last: _Last | None = None
         self._missed = 0
         self._recent: dict[int, _Recent] = {}
-        self._detector = Detector(self.centre)
+        self._detector = FeatureDetector(self.centre)
 
     @property
     def started(self) -> bool:
@@ -142,7 +142,7 @@ class Tracker:
             for side, point in enumerate(points):
                 point[pairs[found.good, side]] = ids
             self.map.begin(
-                Keyframe(index, np.eye(4), first, points[0]), Keyframe(last_index, found.pose, last, points[1]),
+                PoseKeyframe(index, np.eye(4), first, points[0]), PoseKeyframe(last_index, found.pose, last, points[1]),
                 found.points * scale, first.descriptors[pairs[found.good, 0]],
             )
             self.events.append(Event(last_index, "started", f"{len(ids)} points from two views"))
@@ -177,7 +177,7 @@ class Tracker:
             del self._recent[next(iter(self._recent))]
         if not grow or len(point) < HEALTHY or not self._wanted(seen, own):
             return {index: self._tracked(self._recent[index])}
-        everything = self.map.add(Keyframe(index, pose, seen, own.copy()))
+        everything = self.map.add(PoseKeyframe(index, pose, seen, own.copy()))
         bent = self._close(index)
         self._pose = self.map.keyframes[-1].pose
         self.turns += everything or bent

@@ -19,7 +19,7 @@ from seg3r.files import write_text
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import data_url, outlined
-from seg3r.report.render import Room, rasterise, read_room, viewpoints
+from seg3r.report.render import RoomFrame, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Sighting
 
@@ -122,7 +122,7 @@ def _figure(name: str, value: object) -> str:
 # ---- map -------------------------------------------------------------------------------------------------------------
 
 
-def _map(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> str:
+def _map(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]]) -> str:
     points = scene.points.numpy()
     if not len(points):
         return "<h2>Map</h2><p>The map is empty: no frame gave a point.</p>"
@@ -155,7 +155,7 @@ def _map(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> s
 # ---- instances -------------------------------------------------------------------------------------------------------
 
 
-def _cards(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> str:
+def _cards(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]]) -> str:
     if not records:
         return "<h2>Instances</h2><p>The map holds no instance.</p>"
     best = sorted(records, key=lambda r: (-r["score"], r["id"]))[:MOST_CARDS]

@@ -41,7 +41,7 @@ LIGHT_REACH, LIGHT_STRENGTH = (1, 2, 4, 7), 36.0
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class OrientedPoints:
     """How the neighbourhood of each point lies."""
 
     normals: Float32[np.ndarray, "n 3"]
@@ -51,10 +51,10 @@ class Surface:
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class RoomFrame:
     """How a map stands in its world."""
 
-    surface: Surface
+    surface: OrientedPoints
     axes: Float64[np.ndarray, "3 3"]
     """Rows: along one wall, along the next, up."""
     ceiling_m: float
@@ -123,7 +123,7 @@ def render_cloud(
 
 def surface(
     points: Float32[np.ndarray, "n 3"], eyes: Float[np.ndarray, "n 3"], cell_m: float = NORMAL_M
-) -> Surface:
+) -> OrientedPoints:
     """The plane through each point's surroundings: the least axis of their covariance.
 
     Args:
@@ -131,7 +131,7 @@ def surface(
         cell_m: every cell of this edge takes one plane, from its points and those of the cells around it.
     """
     if not len(points):
-        return Surface(np.zeros((0, 3), np.float32), np.zeros(0, np.bool_))
+        return OrientedPoints(np.zeros((0, 3), np.float32), np.zeros(0, np.bool_))
     cells, inverse = _cells(points, cell_m)
     local = points.astype(np.float64) - points.mean(0, dtype=np.float64)
     sums = np.empty((len(cells), 10))
@@ -150,7 +150,7 @@ def surface(
     normals = axes[:, :, 0][inverse]
     away = ((eyes - points) * normals).sum(1) < 0
     normals[away] *= -1
-    return Surface(normals.astype(np.float32), flat[inverse])
+    return OrientedPoints(normals.astype(np.float32), flat[inverse])
 
 
 def _cells(
@@ -208,7 +208,7 @@ def fit_camera(
     return Camera(K, T, size)
 
 
-def read_room(scene: SceneMap) -> Room:
+def read_room(scene: SceneMap) -> RoomFrame:
     """How the map stands, from its points and keyframes. A map without either is a room all the same."""
     points, (frames, poses) = scene.points.numpy(), _cameras(scene)
     known = len(poses) > 0 and len(points) > 0
@@ -218,10 +218,10 @@ def read_room(scene: SceneMap) -> Room:
     ceiling_m = float((poses[:, :3, 3] @ axes[2]).max()) + HEADROOM_M if known else np.inf
     if known and not (points @ axes[2] < ceiling_m).any():
         ceiling_m = np.inf
-    return Room(shape, axes, ceiling_m)
+    return RoomFrame(shape, axes, ceiling_m)
 
 
-def viewpoints(points: Float32[np.ndarray, "n 3"], room: Room, size: tuple[int, int]) -> list[Viewpoint]:
+def viewpoints(points: Float32[np.ndarray, "n 3"], room: RoomFrame, size: tuple[int, int]) -> list[Viewpoint]:
     """From above and from three corners; none of a map without points."""
     if not len(points):
         return []

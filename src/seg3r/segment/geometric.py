@@ -73,7 +73,7 @@ class Affinity:
 
 
 @dataclass(frozen=True)
-class Patches:
+class SurfacePatches:
     """A view cut into patches, and what `Affinity` weighs of them. Joining regions edits the last four."""
 
     depth_m: F32
@@ -168,7 +168,7 @@ class GeometricSegmenter:
         masks = pixels.masks_of(full, slots[region], kept.size)
         return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
 
-    def patches(self, view: View) -> Patches:
+    def patches(self, view: View) -> SurfacePatches:
         """Steps 1 to 3: what is joined next."""
         depth = torch.where(view.confidence > 0, view.depth, torch.zeros_like(view.depth))
         depth_m = np.ascontiguousarray(depth.cpu().numpy())
@@ -193,7 +193,7 @@ class GeometricSegmenter:
             sums, disparity, sigma, pinhole,
             self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
-        return Patches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
+        return SurfacePatches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
 
     def _cut(
         self, disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole

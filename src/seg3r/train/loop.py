@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from seg3r.errors import InputError
 from seg3r.files import replace_folder, write_tensors, write_text
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.weights.pretrained import quiet, transformers
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
@@ -58,7 +58,7 @@ def learn(
     max_norm: float = 1.0,
     save_every_s: float = 60.0,
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> float:
     """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
 
@@ -77,7 +77,7 @@ def learn(
     Raises:
         InputError: a checkpoint of another model; a loss that is not finite.
     """
-    crew = crew or Crew()
+    crew = crew or DistributedContext()
     out.mkdir(parents=True, exist_ok=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     groups = [

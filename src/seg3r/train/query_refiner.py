@@ -27,7 +27,7 @@ from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
 from seg3r.protocols import Reconstructor, Segmenter, Source
 from seg3r.train.data.walks import Walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
 from seg3r.types import Camera, Frame, Masks, View
 
@@ -42,7 +42,7 @@ LONGEST_STRIDE = 10
 MOST_RECALLED = 64
 """Remembered queries of a training frame."""
 
-Lesson = tuple[Sequence[Frame], Segmenter]
+TrainingClip = tuple[Sequence[Frame], Segmenter]
 """Frames of a clip, and who finds the masks in them."""
 
 
@@ -64,7 +64,7 @@ class TrueThings:
         return Masks(masks, torch.ones(len(masks)))
 
 
-def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[Lesson]:
+def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[TrainingClip]:
     """Clips of random walks with their true masks, at random strides, forwards or backwards."""
     for n in range(count):
         rng = np.random.default_rng([seed, n])
@@ -82,7 +82,7 @@ def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator
 
 def recording_clips(
     recordings: Iterable[Source], segment: Segmenter, length: int, seed: int = 0
-) -> Iterator[Lesson]:
+) -> Iterator[TrainingClip]:
     """Recordings cut into one clip after the other, each at a random stride; a rest too short is left."""
     rng = np.random.default_rng(seed)
     for recording in recordings:
@@ -135,7 +135,7 @@ class PreparedClips:
 
 
 def prepare_clips(
-    lessons: Iterable[Lesson],
+    lessons: Iterable[TrainingClip],
     reconstruct: Reconstructor,
     features: DenseFeatures,
     folder: Path,
@@ -333,7 +333,7 @@ def train_moonseg3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> Path:
     """Train a refiner, a clip a step and process; goes on where an interrupted call stopped.
 
@@ -352,7 +352,7 @@ def train_moonseg3r(
     config = replace(config, tokens=tokens, features=features)
     with seeded(seed):
         model = QueryRefiner(config)
-    crew = crew or Crew(device)
+    crew = crew or DistributedContext(device)
     model.to(crew.device)
     lesson = ClipLoss(model, clips, seed, drop_tokens, crew.device, distil, cross)
     hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)

@@ -16,7 +16,7 @@ from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.majority import majority_labels
 from seg3r.rooms import labelled_cloud
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import IdMap, Saved
+from seg3r.segment.saved import IdMap, SavedMasks
 from seg3r.sources.rooms import RoomsSource
 
 NEAR_M = 0.05
@@ -46,7 +46,7 @@ def map_room(seed: int, masks: str, frames: int = 60, size: tuple[int, int] = (2
         ids, names = recording.truth(frame_index)
         return IdMap(ids.long(), f"{recording.name} frame {frame_index}", names)
 
-    mapper = opentrack3d(segment=Saved(read) if masks == "truth" else None)
+    mapper = opentrack3d(segment=SavedMasks(read) if masks == "truth" else None)
     for frame in recording:
         mapper.step(frame)
     scene = mapper.result()

@@ -36,7 +36,7 @@ from seg3r.label.prompts import (
 from seg3r.rooms import CLASSES, STRUCTURAL, ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, PHRASES, Kind, Question, plural, questions
 from seg3r.train.data.room_maps import is_mapped, load_room
-from seg3r.train.data.samples import ChatSample, RegionSample, Sight
+from seg3r.train.data.samples import ChatSample, RegionSample, WordSample
 
 LOOKS = 3
 """Best views kept of each instance."""
@@ -257,17 +257,17 @@ class ChatBatches:
     """Share of the questions that come with facts alone: words are learnt sooner than pictures."""
     seed: int = 0
 
-    def sights(self, step: int, count: int = 64) -> list[Sight]:
+    def sights(self, step: int, count: int = 64) -> list[WordSample]:
         """Pictures of things, each with its colour and name."""
         rng = np.random.default_rng([self.seed, 4, step])
-        made: list[Sight] = []
+        made: list[WordSample] = []
         while len(made) < count:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             n = int(rng.integers(max(1, len(room.objects))))
             if n < len(room.objects) and room.contoured[n]:
                 o, views = room.objects[n], room.contoured[n]
                 view = _mirrored(views[int(rng.integers(len(views)))], rng)
-                made.append(Sight(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
+                made.append(WordSample(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
         return made
 
     def __call__(self, step: int) -> list[ChatSample]:

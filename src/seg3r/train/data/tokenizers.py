@@ -43,7 +43,7 @@ def kept_tokenizer(folder: Path, make: Callable[[], Any]) -> Any:
 
     if not (folder / "tokenizer.json").is_file():
         tokenizer = make()
-        replace_folder(folder, lambda fresh: tokenizer.save_pretrained(fresh))
+        replace_folder(folder, tokenizer.save_pretrained)
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
