@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from seg3r.reconstruct.closing import GAP, carried
+from seg3r.reconstruct.closing import GAP, carried_pose
 from seg3r.reconstruct.features import Features
 from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 
@@ -56,6 +56,6 @@ def slid(known: PointMap, since: int) -> PointMap:
     later = np.setdiff1d(np.arange(len(known.points)), before)
     known.points[later] = known.points[later] @ back[:3, :3].T + back[:3, 3]
     for keyframe in known.keyframes[since:]:
-        keyframe.pose = carried(keyframe.pose, back)
+        keyframe.T_cam_world = carried_pose(keyframe.T_cam_world, back)
         keyframe.point[np.isin(keyframe.point, before)] = -1  # a blurred stretch: nothing is known on both sides
     return known

@@ -136,7 +136,7 @@ def place_room(
     def visit(count: int, scene: SceneMap) -> None:
         nonlocal scale
         for placement in placements:
-            predictions[placement][count], found = place(scene, log, known, vertices, placement)
+            predictions[placement][count], found = place_map(scene, log, known, vertices, placement)
             scale = found if placement == "aligned" else scale
 
     visit(len(recording), follow(mapper, recording, online_every, visit))
@@ -154,7 +154,7 @@ def map_posed(
     """
     log, posed = log_assignments(mapper), ColourOnly(recording, colour_only)
     scene = follow(mapper, posed)
-    prediction, scale = place(scene, log, posed.known, vertices, placement)
+    prediction, scale = place_map(scene, log, posed.known, vertices, placement)
     return PlacedMap(scene, prediction, math.nan if placement == "aligned" and scale is None else scale)
 
 
@@ -165,7 +165,7 @@ def log_assignments(mapper: Mapper) -> AssignmentLog:
     return log
 
 
-def place(
+def place_map(
     scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float32[np.ndarray, "v 3"], placement: Placement
 ) -> tuple[ScenePrediction, float | None]:
     """A map on the truth; second, the scale that brought it there. Of too few views to be placed nothing is there."""

@@ -166,6 +166,6 @@ def within(
     return float(((d < factor * t) & (t < factor * d)).mean()) if use.any() else float("nan")
 
 
-def coverage(confident: Bool[np.ndarray, "H W"]) -> float:
+def confident_share(confident: Bool[np.ndarray, "H W"]) -> float:
     """Share of all pixels that are confident."""
     return float(confident.mean())

@@ -124,10 +124,10 @@ class Odometry:
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
         if tracker.turns > self._turns:
             self._turns, self._earlier = tracker.turns, []  # of another scale
-        for index, (pose, depth) in poses.items():
+        for index, (T_cam_world, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))
-                image = PosedImage(grays[index], K, np.linalg.inv(pose))
+                image = PosedImage(grays[index], K, np.linalg.inv(T_cam_world))
                 self._known[index] = _Known(image, 0.7 * float(low), float(middle), 1.4 * float(high))
         if not tracker.started:
             self._give_up()

@@ -44,7 +44,7 @@ class PoseKeyframe:
 
     index: int
     """Of the frame."""
-    pose: F64
+    T_cam_world: F64
     """World to camera."""
     features: Features
     point: I64
@@ -73,9 +73,9 @@ class PointMap:
         """Whether the focal length is known well."""
         return not self.find_focal or len(self.keyframes) >= FOCAL_SETTLED
 
-    def near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
+    def near(self, T_cam_world: F64, seen: Features, radius: float) -> tuple[I64, I64]:
         """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
-        local = self.points @ pose[:3, :3].T + pose[:3, 3]
+        local = self.points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         at = self.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
         if not len(seen.pixels):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -125,7 +125,7 @@ class PointMap:
             return
         f, g = rows[pairs[:, 0]], columns[pairs[:, 1]]
         points, usable = triangulated(
-            a.pose, b.pose, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
+            a.T_cam_world, b.T_cam_world, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
         )
         ids = len(self.points) + np.arange(int(usable.sum()))
         self.points = np.concatenate((self.points, points[usable]))
@@ -157,11 +157,11 @@ class PointMap:
         if free.all():
             free[0] = False
         done = bundle_adjust(
-            np.stack([self.keyframes[c].pose for c in cameras]), free, self.points[wanted], index,
+            np.stack([self.keyframes[c].T_cam_world for c in cameras]), free, self.points[wanted], index,
             np.concatenate(point), np.concatenate(seen), self.focal, free_focal, rounds,
         )
-        for c, pose in zip(cameras, done.poses, strict=True):
-            self.keyframes[c].pose = pose
+        for c, T_cam_world in zip(cameras, done.poses, strict=True):
+            self.keyframes[c].T_cam_world = T_cam_world
         self.points[wanted], self.focal = done.points, done.focal
         self._drop_wrong(cameras, index, wanted[np.concatenate(point)], done.errors)
 

@@ -165,7 +165,7 @@ class GeometricSegmenter:
         slots[kept] = np.arange(kept.size)
         area, rim = p.sums[kept, regions.AREA], p.sums[kept, regions.RIM]
         scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
-        masks = pixels.masks_of(full, slots[region], kept.size)
+        masks = pixels.masks_of_labels(full, slots[region], kept.size)
         return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
 
     def patches(self, view: View) -> SurfacePatches:
@@ -199,7 +199,7 @@ class GeometricSegmenter:
         self, disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole
     ) -> tuple[I32, int]:
         """Patch of each reduced pixel, -1 where there is none, and how many there are."""
-        right, down = patches.edge_weights(
+        right, down = patches.patch_edge_weights(
             disparity, sigma, planes, color, pinhole, self.jump, self.angle, self.contrast
         )
         labels, count = patches.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)
