@@ -8,7 +8,7 @@ import torch
 
 from seg3r.datasets.truth import Truth
 from seg3r.evaluate.answers import named_things, on_vertices
-from seg3r.evaluate.questions import MappedQuestions, mask_iou, phrase_ap
+from seg3r.evaluate.questions import MappedQuestions, answer_iou, phrase_ap
 from seg3r.evaluate.run import predict
 from seg3r.metrics.transfer import nearest_points
 from seg3r.rooms.language import Question
@@ -57,10 +57,10 @@ def test_a_mask_alone_is_judged_as_the_instance_would_be() -> None:
         named, scores = named_things(SCENE, answer, MASKS.lists(), NEAREST)
         assert phrase_ap(ASKED, FIRST, named, scores) == pytest.approx((1, 1, 1))
         assert ASKED.things_named(answer, named) == [1]
-        assert mask_iou(ASKED, FIRST, answer) > 0.95
+        assert answer_iou(ASKED, FIRST, answer) > 0.95
     wrong = Answer("q", (), (0.9,), mask=SCENE.mask_of(IDS[1:2]))
     named, scores = named_things(SCENE, wrong, MASKS.lists(), NEAREST)
     assert phrase_ap(ASKED, FIRST, named, scores) == (0, 0, 0) and ASKED.things_named(wrong, named) == [2]
-    assert mask_iou(ASKED, FIRST, wrong) == 0
-    both = mask_iou(ASKED, FIRST, Answer("q", tuple(IDS[:2]), (0.9, 0.8)))
+    assert answer_iou(ASKED, FIRST, wrong) == 0
+    both = answer_iou(ASKED, FIRST, Answer("q", tuple(IDS[:2]), (0.9, 0.8)))
     assert 0 < both < 1, "a mask that covers too much"

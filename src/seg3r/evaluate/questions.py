@@ -29,7 +29,7 @@ from seg3r.protocols import Answerer, Labeler
 from seg3r.rooms import questions
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.types import Answer
 
 ASKED = Protocol("asked", (1,), ("answer",), min_region=1, void="wrong")
@@ -90,7 +90,7 @@ def measure_questions(
             verdicts.append(judge(question.kind, asked.things_named(answer, named), set(question.answer_ids)))
             if question.answer_ids:
                 phrases.append(phrase_ap(asked, question, named, scores))
-                ious.append(mask_iou(asked, question, answer))
+                ious.append(answer_iou(asked, question, answer))
         found += len(asked.scene)
         if progress is not None:
             progress(done, found)
@@ -117,7 +117,7 @@ def phrase_ap(
     return tuple(0.0 if np.isnan(v) else float(v) for v in result)  # type: ignore[return-value]
 
 
-def mask_iou(asked: MappedQuestions, question: Question, answer: Answer) -> float:
+def answer_iou(asked: MappedQuestions, question: Question, answer: Answer) -> float:
     """IoU of all that an answer means with all that the question means, over the annotated vertices."""
     thing = asked.truth.ids % 1000
     meant, counted = np.isin(thing, question.answer_ids), asked.truth.ids > 0
@@ -127,7 +127,7 @@ def mask_iou(asked: MappedQuestions, question: Question, answer: Answer) -> floa
 
 def _mapped(room: TrueRoom, preset: Preset, masks: MaskSource, per_kind: int) -> MappedQuestions:
     recording, truth = room.recording, room.truth
-    segment = Saved(truth_masks(recording)) if masks == "truth" else None
+    segment = SavedMasks(truth_masks(recording)) if masks == "truth" else None
     scene = follow(opentrack3d(preset, segment=segment), recording)
     prediction = predict(scene, truth.vertices, REACH * scene.voxel_m)
     instance = truth.ids % 1000

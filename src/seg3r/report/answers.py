@@ -10,7 +10,7 @@ from jaxtyping import Bool, UInt8
 
 from seg3r.describe.answers import answer_mask, answer_record
 from seg3r.report.images import data_url
-from seg3r.report.render import Room, rasterise, viewpoints
+from seg3r.report.render import RoomFrame, rasterise, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
 
@@ -21,7 +21,7 @@ MARK, DIM = 0.8, 0.45
 """Share of the mark's colour in what is meant, and brightness left to the rest."""
 
 
-def answers_section(scene: SceneMap, room: Room, answers: Sequence[Answer]) -> str:
+def answers_section(scene: SceneMap, room: RoomFrame, answers: Sequence[Answer]) -> str:
     """Nothing where nothing was asked."""
     if not answers:
         return ""
