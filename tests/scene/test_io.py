@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from seg3r.errors import InputError
@@ -133,10 +134,10 @@ def test_a_failed_save_leaves_the_old_map_and_nothing_else(
 
     def full(arrays: object, file: Path, metadata: object = None) -> None:
         Path(file).write_bytes(b"half of it")
-        raise OSError("no space left on device")
+        raise SafetensorError("no space left on device")
 
-    monkeypatch.setattr("seg3r.scene.io.save_file", full)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr("safetensors.numpy.save_file", full)
+    with pytest.raises(InputError, match=r"m: cannot be written \(no space left on device\)"):
         living.save(path)
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["m"]

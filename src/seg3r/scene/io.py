@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
 from seg3r.types import Camera, Sighting
 
 FORMAT = "seg3r scene 3"
@@ -22,19 +21,12 @@ READ = (FORMAT, "seg3r scene 2")
 
 
 def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(
-            {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary,
-            metadata={FORMAT: json.dumps(header, sort_keys=True)},  # one key: several are written in random order
-        )
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # the library writes files that only their owner may read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Whole or not at all.
+
+    Raises:
+        InputError: the disk said no.
+    """
+    write_tensors(path, arrays, {FORMAT: json.dumps(header, sort_keys=True)})
 
 
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
