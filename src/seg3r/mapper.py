@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Generic, ParamSpec, TypeVar
 
+import torch
+
 from seg3r.errors import InputError
-from seg3r.protocols import Answerer, Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
+from seg3r.geometry import local_origin, pose_from
+from seg3r.protocols import Answerer, Associator, Embedder, HasOrigin, Lifter, Reconstructor, Refiner, Segmenter
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Frame, View
 
@@ -63,9 +67,22 @@ class Mapper:
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
-        for view in self.reconstruct(frame):
+        for view in self.reconstruct(self.local(frame)):
             self._take(view)
         return self.scene
+
+    def local(self, frame: Frame) -> Frame:
+        """The frame as the reconstructor gets it: its camera counted from the map's origin, which the first camera says.
+
+        All that follows is near zero, where float32 tells micrometres apart.
+        """
+        if frame.camera is None:
+            return frame
+        pose = frame.camera.T_world_cam
+        if self.scene.frames == 0 and not self.scene.has_origin:
+            self.scene.origin = local_origin(pose[:3, 3])
+        local = pose_from(self.scene.origin, pose)
+        return frame if local is pose else replace(frame, camera=replace(frame.camera, T_world_cam=local))
 
     def finish(self) -> SceneMap:
         """The recording is over: take what the reconstructor still owes; returns the map."""
@@ -76,6 +93,11 @@ class Mapper:
         return self.scene
 
     def _take(self, view: View) -> None:
+        given = view.frame.camera
+        if self.scene.frames == 0 and (given is None or not torch.equal(given.T_world_cam, view.camera.T_world_cam)):
+            # A world of the reconstructor's own: where the recording's lies says nothing of it.
+            reconstructor = self.reconstruct.stage
+            self.scene.origin = reconstructor.origin if isinstance(reconstructor, HasOrigin) else torch.zeros(3, dtype=torch.float64)
         masks = self.embed(view, self.segment(view))
         segments = self.lift(view, masks)
         matches = self.associate(view, segments, self.scene)

@@ -379,7 +379,7 @@ def _recall(mapper: Mapper, recording: Recording, checkpoint: Path) -> int:
         for frame in recording.iterate(0):
             if recording.position(frame.index) >= position:
                 break
-            reconstruct(frame)
+            reconstruct(mapper.local(frame))
     return position
 
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.geometry import rigid
 from seg3r.kernels import grid as kernels
 from seg3r.scene import io, storage
 from seg3r.scene.instances import Instances
-from seg3r.scene.keyframes import Keyframes
+from seg3r.scene.keyframes import Keyframes, moved
 from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid, inverse
 from seg3r.scene.sightings import better_sightings, cut_sighting
@@ -30,8 +32,9 @@ I32 = npt.NDArray[np.int32]
 class SceneMap:
     """Points, instances, and how often each instance was seen to own each point.
 
-    Incremental: `add` costs what the frame touches; memory follows the space seen. Coordinates in and out are world;
-    inside, voxels are aligned to the first camera, so a rigid motion of the world moves the map, no more.
+    Incremental: `add` costs what the frame touches; memory follows the space seen. Coordinates in and out are world,
+    counted from `origin`, as are the cameras of keyframes and sightings; inside, voxels are aligned to the first
+    camera, so a rigid motion of the world moves the map, no more.
     """
 
     def __init__(self, voxel_m: float = 0.02, visible_m: float = 0.05) -> None:
@@ -53,6 +56,36 @@ class SceneMap:
         self._instances = Instances(0, 0)
         self._keyframes = Keyframes()
         self._seen_last: tuple[View, int, Visible] | None = None
+        self._origin: Float64[Tensor, "3"] | None = None
+
+    # ---- where it lies -------------------------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> Float64[Tensor, "3"]:
+        """Where the map's coordinates begin, in the world of the recording, metres: zero but for worlds far from their
+        own origin, whose coordinates float32 cannot tell apart."""
+        return torch.zeros(3, dtype=torch.float64) if self._origin is None else self._origin.clone()
+
+    @origin.setter
+    def origin(self, origin: Float64[Tensor, "3"]) -> None:
+        """Raises InputError once the map has taken a view, or for one that is not finite."""
+        if self.frames or not bool(torch.isfinite(origin).all()):
+            raise InputError(f"origin {origin.tolist()}: set a finite one, before the first view")
+        self._origin = origin.clone()
+
+    @property
+    def has_origin(self) -> bool:
+        """Whether it was set."""
+        return self._origin is not None
+
+    @property
+    def world_points(self) -> Float64[Tensor, "n 3"]:
+        """In the world of the recording, in double precision; `points` counts from `origin`."""
+        return self.points.to(torch.float64) + self.origin
+
+    def from_origin(self, places: Float[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
+        """Places in the world of the recording -> as the map counts them."""
+        return np.ascontiguousarray(places - self.origin.numpy(), np.float32)
 
     # ---- what it holds -------------------------------------------------------------------------------------------
 
@@ -62,7 +95,7 @@ class SceneMap:
 
     @property
     def points(self) -> Float32[Tensor, "n 3"]:
-        """In world."""
+        """In world, from `origin`."""
         return torch.from_numpy(self._grid.world_positions())
 
     @property
@@ -285,11 +318,20 @@ class SceneMap:
         """Take in one view: its points, and which of them its segments give to which instance (-1: a new one).
 
         Returns the instance id of every segment.
+
+        Raises:
+            InputError: matches of other segments, or a camera further off than the grid reaches.
         """
         if len(matches) != len(segments):
             raise InputError(f"{len(matches)} matches for {len(segments)} segments of frame {segments.frame_index}")
         if self.frames == 0:
             self._grid.T_map_world = inverse(view.camera.T_world_cam.numpy())
+        if not self._grid.reaches(view.camera.T_world_cam[:3, 3].numpy()):
+            raise InputError(
+                f"frame {segments.frame_index}: its camera stands further from the first than the "
+                f"{self._grid.edge_m / 1000:.0f} km that a map of {self.voxel_m} m voxels reaches; mend its pose or "
+                "leave it out"
+            )
         self._instances.rows_of(i for i in matches.instance_ids.tolist() if i >= 0)  # raise before any change
         self._widen(segments)
         known, visible = self._instances, self.visible(view)
@@ -299,9 +341,11 @@ class SceneMap:
         self._owners.reserve_rows(known.rows)
 
         segment_ids = segments.segment_ids.numpy()
-        points = self._insert(view, segments)
+        points, claimed = self._insert(view, segments), rows[segment_ids]
+        if (points < 0).any():  # depth without end
+            points, claimed = points[points >= 0], claimed[points >= 0]
         heads = self._grid.first_edge["edge"]
-        self._owners.hit(points, rows[segment_ids], self.frames, heads)
+        self._owners.hit(points, claimed, self.frames, heads)
         matched = np.zeros(known.rows, np.uint8)
         matched[rows] = 1
         in_view = self._owners.count_views(visible.points, matched, self.frames, heads)
@@ -427,13 +471,13 @@ class SceneMap:
         return twin
 
     def select(
-        self, ids: Sequence[int] | None = None, box: Float32[Tensor, "6"] | None = None, frame: int | None = None
+        self, ids: Sequence[int] | None = None, box: Float[Tensor, "6"] | None = None, frame: int | None = None
     ) -> SceneMap:
         """The part of the map that meets every condition given.
 
         Args:
             ids: only the points of these instances, and only these instances.
-            box: only points inside (low corner, high corner) in world.
+            box: only points inside (low corner, high corner), in the world of the recording.
             frame: only what the keyframe of this index confirms.
 
         Raises:
@@ -445,8 +489,9 @@ class SceneMap:
             for i in ids:
                 keep[self.points_of(int(i))[0].numpy()] = True
         if box is not None:
-            world, corners = self._grid.world_positions(), box.numpy()
-            keep &= ((world >= corners[:3]) & (world <= corners[3:])).all(1)
+            places, corners = self._grid.world_positions(), box.to(torch.float64).numpy().reshape(2, 3)
+            low, high = corners - self.origin.numpy()
+            keep &= ((places >= low) & (places <= high)).all(1)
         if frame is not None:
             everything = torch.arange(len(self._grid))
             keep &= self.project(everything, self._keyframes.at(frame), self.visible_m).numpy() >= 0
@@ -458,18 +503,28 @@ class SceneMap:
         return part
 
     def union(self, other: SceneMap) -> tuple[SceneMap, dict[int, int]]:
-        """Both maps in one, and the new id of each of `other`'s instances. They must share one frame of reference.
+        """Both maps in one, and the new id of each of `other`'s instances. They must lie in one world; their origins may
+        differ.
 
-        Instances are kept apart: whether two are one thing is for a refiner to say. The voxel grid is this map's.
+        Instances are kept apart: whether two are one thing is for a refiner to say. Voxel grid and origin are this
+        map's, unless it has taken no view.
+
+        Raises:
+            InputError: other voxels or descriptors, or further apart than a grid reaches.
         """
         if self.voxel_m != other.voxel_m or self.widths != other.widths:
             raise InputError("maps of different voxel size or descriptors cannot be united")
         both = self.copy()
+        if self.frames == 0:
+            both._origin = other._origin
+        other = other._counted_from(both.origin)
         theirs = other._grid.table
         rows = both._grid.insert(
             other._grid.world_positions(), other.colors.numpy(),
             np.ascontiguousarray(theirs["origin"][: len(other._grid), 1:]), -1, both.frames,
         )
+        if (rows < 0).any():
+            raise InputError(f"maps further apart than {both._grid.edge_m / 1000:.0f} km cannot be united")
         fresh = rows >= len(self._grid)
         both._grid.table["origin"][rows[fresh]] = theirs["origin"][: len(other._grid)][fresh]
         for name in ("seen", "weight"):
@@ -499,6 +554,21 @@ class SceneMap:
         both._keyframes.extend(other._keyframes, renamed)
         return both, renamed
 
+    def _counted_from(self, origin: Float64[Tensor, "3"]) -> SceneMap:
+        """The same map in the same place of the world, its coordinates counted from another origin."""
+        shift = self.origin - origin
+        if not bool(shift.any()):
+            return self
+        twin = self.copy()
+        twin._origin = origin.clone()
+        twin._grid.T_map_world = self._grid.T_map_world @ inverse(rigid(torch.eye(3).double(), shift).numpy())
+        for corner in ("low", "high"):
+            twin._instances[corner][: self._instances.rows] += shift.numpy().astype(np.float32)
+        twin._keyframes.move(shift)
+        for instance_id, looks in self.sightings.items():
+            twin.sightings[instance_id] = tuple(replace(look, camera=moved(look.camera, shift)) for look in looks)
+        return twin
+
     # ---- storage -------------------------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
@@ -506,6 +576,7 @@ class SceneMap:
         arrays, header = storage.pack(self._grid, self._owners, self._instances, self._keyframes)
         header |= {
             "voxel_m": self.voxel_m, "visible_m": self.visible_m, "frames": self.frames, "last_frame": self.last_frame,
+            "origin": None if self._origin is None else self._origin.tolist(),
         }
         io.write(path, arrays, header)
 
@@ -519,6 +590,8 @@ class SceneMap:
         arrays, header = io.read(path)
         try:
             scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
+            if header.get("origin") is not None:  # files of earlier versions lack it
+                scene.origin = torch.tensor(header["origin"], dtype=torch.float64).reshape(3)
             scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
             scene._grid, scene._owners, scene._instances, scene._keyframes = storage.unpack(
                 arrays, header, scene.voxel_m

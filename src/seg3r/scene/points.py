@@ -68,7 +68,8 @@ class PointGrid:
     def insert(
         self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int, eye: F64 | None = None, reach: int = 0
     ) -> I32:
-        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight.
+        """Rows of the points (in world) after putting them into their voxels; -1 beyond the grid's edge. A new stamp
+        counts a new sight.
 
         Args:
             eye: from where they were seen (in world); with it, a point for whose voxel there is none counts for one at
@@ -88,6 +89,16 @@ class PointGrid:
             if done == len(points):
                 return rows
             self._grow()
+
+    def reaches(self, place: F64) -> bool:
+        """Whether a place (in world) lies within the grid."""
+        place_map = self.T_map_world[:3, :3] @ place + self.T_map_world[:3, 3]
+        return bool((np.abs(place_map) < self.edge_m).all())
+
+    @property
+    def edge_m(self) -> float:
+        """How far the grid reaches from its origin along each axis, metres."""
+        return float(kernels.EDGE * self.voxel_m)
 
     def load(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
         """Take over saved columns and rebuild the grid."""
@@ -130,7 +141,7 @@ class PointGrid:
         step = max(1, depth.shape[1] // 80)
         found = kernels.visible_blocks(
             depth, K, T_map_cam, self.voxel_m, tolerance, step,
-            self._slots, self._blocks["key"], self._blocks["stamp"], self._stamp, blocks,
+            self._slots, self._blocks["key"], len(blocks), self._blocks["stamp"], self._stamp, blocks,
         )
         counts = self._blocks["points"][blocks[:found]]
         room = int(counts.sum()) + 1  # the kernel writes one ahead
