@@ -6,6 +6,7 @@ ray); integer pixel coordinates are pixel centres. All take tensors where they a
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, Int64
 from torch import Tensor
@@ -99,6 +100,12 @@ def local_origin(position: Float64[Tensor, "3"]) -> Float64[Tensor, "3"]:
     if float(position.abs().max()) <= NEAR_WORLD_M:
         return torch.zeros_like(position)
     return torch.round(position / ORIGIN_STEP_M) * ORIGIN_STEP_M
+
+
+def narrowed(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Float32, where that is enough; vertices of a world far from its origin stay as they are."""
+    far = len(vertices) and bool(local_origin(torch.tensor(vertices[0], dtype=torch.float64)).any())
+    return vertices if far else vertices.astype(np.float32)
 
 
 def rounded_pose(T_world_cam: Float64[Tensor, "4 4"]) -> Float64[Tensor, "4 4"]:

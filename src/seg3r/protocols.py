@@ -55,7 +55,8 @@ class HasOrigin(Protocol):
     """A Reconstructor whose cameras come from a world of its own, which may lie far from its origin: what it gives is
     counted from `origin` in that world."""
 
-    origin: Float64[Tensor, "3"]
+    @property
+    def origin(self) -> Float64[Tensor, "3"]: ...
 
 
 @runtime_checkable

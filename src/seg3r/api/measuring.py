@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from seg3r.api.geometry import Geometry
 from seg3r.api.labelling import ROOM_WORDS, LabelsBy, Preset, label_map, namer_of
@@ -254,7 +254,7 @@ def evaluate_data(
     words = dataset_called(dataset).protocol.phrases
     settings = {"method": method, "preset": preset, "masks": masks, "labelled_by": labels, "model": model}
     parts: dict[str, Any]
-    run: Callable[[Mapper, Recording, Float32[np.ndarray, "v 3"]], Placed] | None
+    run: Callable[[Mapper, Recording, Float[np.ndarray, "v 3"]], Placed] | None
     if method == "moonseg3r":
         geometry, placed = reconstruct or "cut3r", placement or "aligned"
         parts = {"reconstruct": geometry, "refiner": None if refiner is None else load_refiner(refiner)}

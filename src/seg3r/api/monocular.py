@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from seg3r.api.geometry import Geometry
@@ -152,7 +152,7 @@ def map_room(
 
 
 def map_posed(
-    mapper: Mapper, recording: Recording, vertices: Float32[np.ndarray, "v 3"], placement: Placement,
+    mapper: Mapper, recording: Recording, vertices: Float[np.ndarray, "v 3"], placement: Placement,
     colour_only: bool = True,
 ) -> Placed:
     """Map a recording with depth and poses, and place what its instances are on the vertices of its truth.
@@ -176,7 +176,7 @@ def kept_ledger(mapper: Mapper) -> Ledger:
 
 
 def place(
-    scene: SceneMap, ledger: Ledger, known: Known, vertices: Float32[np.ndarray, "v 3"], placement: Placement
+    scene: SceneMap, ledger: Ledger, known: Known, vertices: Float[np.ndarray, "v 3"], placement: Placement
 ) -> tuple[ScenePrediction, float | None]:
     """A map on the truth; second, the scale that brought it there. Of too few views to be placed nothing is there."""
     if placement == "unprojected":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 
 from seg3r.evaluate.benchmarks import Protocol
 from seg3r.evaluate.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
@@ -29,15 +29,15 @@ MARGIN = 0.25
 class Truth:
     """The labelled surface of a scene, as far as the recording shows it."""
 
-    vertices: Float32[np.ndarray, "v 3"]
-    """In world, metres."""
+    vertices: Float[np.ndarray, "v 3"]
+    """In world, metres; in double precision where they were read so."""
     ids: Int64[np.ndarray, "v"]
     """label * 1000 + instance, 0 = unannotated."""
 
 
 def predict(
     scene: SceneMap,
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
     max_dist_m: float,
     labels: Sequence[int] | None = None,
     certainty: Sequence[float] | None = None,
@@ -45,6 +45,7 @@ def predict(
     """A map's instances on the vertices of the truth. Without labels every instance gets label 1.
 
     Args:
+        vertices: in the world of the map's recording.
         labels: of each instance.
         certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (OpenTrack3D specification,
             3.11).
@@ -52,7 +53,8 @@ def predict(
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
     margin_m = MARGIN * scene.voxel_m
-    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share, margin_m)
+    local = scene.from_origin(vertices)
+    lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
     confidence = scores(scene).numpy().astype(np.float64)
     if certainty is not None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from seg3r.protocols import Reconstructor, Remembers
+from seg3r.protocols import HasOrigin, Reconstructor, Remembers
 from seg3r.types import Frame, View
 
 
@@ -49,6 +49,13 @@ class Joined:
     def finish(self) -> Sequence[View]:
         """What the geometry still owes."""
         return [self._joined(view) for view in self.geometry.finish()]
+
+    @property
+    def origin(self) -> Float64[Tensor, "3"]:
+        """From where the geometry's views count in its own world."""
+        if isinstance(self.geometry, HasOrigin):
+            return self.geometry.origin
+        return torch.zeros(3, dtype=torch.float64)
 
     def reset(self) -> None:
         """Forget everything, both."""

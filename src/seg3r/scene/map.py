@@ -503,8 +503,8 @@ class SceneMap:
         return part
 
     def union(self, other: SceneMap) -> tuple[SceneMap, dict[int, int]]:
-        """Both maps in one, and the new id of each of `other`'s instances. They must lie in one world; their origins may
-        differ.
+        """Both maps in one, and the new id of each of `other`'s instances. They must lie in one world, counted from
+        whichever origin.
 
         Instances are kept apart: whether two are one thing is for a refiner to say. Voxel grid and origin are this
         map's, unless it has taken no view.

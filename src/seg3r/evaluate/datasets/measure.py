@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -91,7 +91,7 @@ class _Said:
 
 
 def where_it_lies(
-    mapper: Mapper, frames: Iterable[Frame], vertices: Float32[np.ndarray, "v 3"], reach: float = REACH
+    mapper: Mapper, frames: Iterable[Frame], vertices: Float[np.ndarray, "v 3"], reach: float = REACH
 ) -> Placed:
     """Map a recording whose poses are those of the truth's world."""
     for _ in mapper.run(frames):
@@ -112,7 +112,7 @@ def evaluate_dataset(
     saved: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], Placed] | None = None,
+    run: Callable[[Mapper, Frames, Float[np.ndarray, "v 3"]], Placed] | None = None,
 ) -> DatasetResult:
     """Measure a method on a data set.
 
