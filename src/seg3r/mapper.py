@@ -8,6 +8,8 @@ from dataclasses import replace
 from typing import Generic, ParamSpec, TypeVar
 
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.geometry import local_origin, pose_from
@@ -64,6 +66,8 @@ class Mapper:
         self.add = Timed(SceneMap.add)
         self.answer = answer
         self.scene = scene
+        self._from: Float64[Tensor, "3"] | None = None
+        """What the cameras of frames are counted from."""
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
@@ -79,9 +83,11 @@ class Mapper:
         if frame.camera is None:
             return frame
         pose = frame.camera.T_world_cam
-        if self.scene.frames == 0 and not self.scene.has_origin:
-            self.scene.origin = local_origin(pose[:3, 3])
-        local = pose_from(self.scene.origin, pose)
+        if self._from is None:
+            if self.scene.frames == 0 and not self.scene.has_origin:
+                self.scene.origin = local_origin(pose[:3, 3])
+            self._from = self.scene.origin
+        local = pose_from(self._from, pose)
         return frame if local is pose else replace(frame, camera=replace(frame.camera, T_world_cam=local))
 
     def finish(self) -> SceneMap:

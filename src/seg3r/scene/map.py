@@ -590,8 +590,7 @@ class SceneMap:
         arrays, header = io.read(path)
         try:
             scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
-            if header.get("origin") is not None:  # files of earlier versions lack it
-                scene.origin = torch.tensor(header["origin"], dtype=torch.float64).reshape(3)
+            scene._origin = storage.unpack_origin(header)
             scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
             scene._grid, scene._owners, scene._instances, scene._keyframes = storage.unpack(
                 arrays, header, scene.voxel_m
