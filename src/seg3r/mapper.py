@@ -76,7 +76,7 @@ class Mapper:
         return self.scene
 
     def local(self, frame: Frame) -> Frame:
-        """The frame as the reconstructor gets it: its camera counted from the map's origin, which the first camera says.
+        """The frame as the reconstructor gets it: its camera counted from the map's origin, which the first one says.
 
         All that follows is near zero, where float32 tells micrometres apart.
         """
@@ -99,16 +99,22 @@ class Mapper:
         return self.scene
 
     def _take(self, view: View) -> None:
-        given = view.frame.camera
-        if self.scene.frames == 0 and (given is None or not torch.equal(given.T_world_cam, view.camera.T_world_cam)):
-            # A world of the reconstructor's own: where the recording's lies says nothing of it.
-            reconstructor = self.reconstruct.stage
-            self.scene.origin = reconstructor.origin if isinstance(reconstructor, HasOrigin) else torch.zeros(3, dtype=torch.float64)
+        if self.scene.frames == 0:
+            self._settle(view)
         masks = self.embed(view, self.segment(view))
         segments = self.lift(view, masks)
         matches = self.associate(view, segments, self.scene)
         self.add(self.scene, view, segments, matches)
         self.scene = self.maintain(self.scene)
+
+    def _settle(self, first: View) -> None:
+        """In a world of the reconstructor's own: where the recording's lies says nothing of it."""
+        reconstructor, given = self.reconstruct.stage, first.frame.camera
+        own = reconstructor.origin if isinstance(reconstructor, HasOrigin) else None
+        if own is not None:
+            self.scene.origin = own
+        elif given is None or not torch.equal(given.T_world_cam, first.camera.T_world_cam):
+            self.scene.origin = torch.zeros(3, dtype=torch.float64)
 
     def run(self, frames: Iterable[Frame]) -> Iterator[SceneMap]:
         """`step` for each frame, then `finish`; the map after each view."""

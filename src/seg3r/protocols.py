@@ -52,11 +52,11 @@ class Remembers(Protocol):
 
 @runtime_checkable
 class HasOrigin(Protocol):
-    """A Reconstructor whose cameras come from a world of its own, which may lie far from its origin: what it gives is
-    counted from `origin` in that world."""
+    """A Reconstructor whose cameras may come from a world of its own, far from its origin: what it gives is counted
+    from `origin` in that world. None: they are those of the frames."""
 
     @property
-    def origin(self) -> Float64[Tensor, "3"]: ...
+    def origin(self) -> Float64[Tensor, "3"] | None: ...
 
 
 @runtime_checkable

@@ -51,11 +51,9 @@ class Joined:
         return [self._joined(view) for view in self.geometry.finish()]
 
     @property
-    def origin(self) -> Float64[Tensor, "3"]:
-        """From where the geometry's views count in its own world."""
-        if isinstance(self.geometry, HasOrigin):
-            return self.geometry.origin
-        return torch.zeros(3, dtype=torch.float64)
+    def origin(self) -> Float64[Tensor, "3"] | None:
+        """The geometry's, if it has one."""
+        return self.geometry.origin if isinstance(self.geometry, HasOrigin) else None
 
     def reset(self) -> None:
         """Forget everything, both."""
