@@ -189,7 +189,7 @@ def test_where_the_recording_lies_says_nothing_of_a_world_of_the_reconstructors_
     T[:3, 3] = torch.tensor([5e5, 5.4e6, 100.0])
     for origin in (None, torch.tensor([7e4, 0.0, 0.0], dtype=torch.float64)):
         mapper = mapper_of(CLEAR)
-        mapper.reconstruct.stage = OwnWorld(origin)
+        mapper.reconstruct = OwnWorld(origin)
         run(mapper, moved(CLEAR, T))
         assert mapper.scene.origin.tolist() == ([0, 0, 0] if origin is None else origin.tolist())
         assert len(mapper.result()) == 4

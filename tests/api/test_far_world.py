@@ -14,17 +14,18 @@ import torch
 import trimesh
 
 from seg3r import export
-from seg3r.api import mapping
-from seg3r.api.mapping import map_recording, mesh_of
-from seg3r.api.measuring import evaluate_map
+from seg3r.api import run as api_run
+from seg3r.api.evaluate import evaluate_map
+from seg3r.api.run import map_recording
 from seg3r.mapper import Mapper
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.reconstruct.joined import Joined
-from seg3r.reconstruct.saved import Saved as SavedGeometry
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved, folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
+from seg3r.superpoints.mesh import read_superpoints
 from tests.loops import assert_same_map
 from tests.reconstruct.remembering import Late, Stubborn, Tokens
 from tests.worlds import table_scene, walk, write_recording
@@ -55,7 +56,7 @@ def far(near: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def mapper(recording: Recording, **parts: Any) -> Mapper:
     assert recording.root is not None
-    return opentrack3d(segment=Saved(folder_reader(recording.root / "masks_truth", recording.stem)), **parts)
+    return opentrack3d(segment=SavedMasks(folder_reader(recording.root / "masks_truth", recording.stem)), **parts)
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def mapped(folder: Path, out: Path, **parts: Any) -> tuple[SceneMap, dict[str, Any]]:
     recording = open_source(folder)
-    return map_recording(mapper(recording, **parts), recording, out, SETTINGS)
+    return map_recording(mapper(recording, **parts), recording, out, settings=SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +122,7 @@ def test_a_far_map_is_measured_against_a_far_cloud(maps: tuple[Path, Path], suff
                 f"ply\nformat binary_little_endian 1.0\nelement vertex {len(vertices)}\nproperty double x\n"
                 "property double y\nproperty double z\nend_header\n".encode() + rows
             )
-        answer = evaluate_map(folder, points, tmp_path / "ids.txt", True, "ranked", None)
+        answer = evaluate_map(folder, points, tmp_path / "ids.txt")
         assert answer["settings"].pop("map") == str(folder)
         answers.append({key: value for key, value in answer.items() if key != "per_scene"})
     assert answers[0] == answers[1]
@@ -142,7 +143,7 @@ def test_superpoints_of_a_far_mesh(near: Path, far: Path, tmp_path: Path) -> Non
         path = tmp_path / f"{len(scenes)}.obj"
         path.write_text("".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in mesh.vertices + shift)
                         + "".join(f"f {a} {b} {c}\n" for a, b, c in mesh.faces + 1))
-        cut = mesh_of(path)
+        cut = read_superpoints(path)
         scenes.append((mapped(folder, tmp_path / f"map{len(scenes)}", superpoints=cut)[0], cut[1]))
     assert torch.equal(scenes[0][1], scenes[1][1])
     assert len(scenes[0][1].unique()) > 10
@@ -166,13 +167,13 @@ def test_a_resumed_run_keeps_the_origin(
     def made(recording: Recording) -> Mapper:
         new = mapper(recording)
         late = Sensor() if kind == "at once" else (Late if kind == "late" else Stubborn)(Sensor(), 3)
-        new.reconstruct.stage = Joined(late, Tokens())
+        new.reconstruct = Joined(late, Tokens())
         return new
 
     recording = open_source(far)
-    whole, _ = map_recording(made(recording), recording, tmp_path / "whole", SETTINGS)
+    whole, _ = map_recording(made(recording), recording, tmp_path / "whole", settings=SETTINGS)
     assert whole.origin.tolist() == SHIFT.tolist()
-    monkeypatch.setattr(mapping, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(api_run, "CHECKPOINT_S", 0.0)
     calls = iter(range(100))
 
     def progress(frames: int, instances: int) -> None:
@@ -196,8 +197,8 @@ def test_geometry_saved_in_a_far_world(near: Path, far: Path, tmp_path: Path) ->
         for frames in (near, far):
             recording = open_source(frames)
             new = mapper(recording)
-            new.reconstruct.stage = SavedGeometry(geometry, recording.stem)
-            scenes.append(map_recording(new, recording, tmp_path / f"{len(scenes)}", SETTINGS)[0])
+            new.reconstruct = SavedGeometry(geometry, recording.stem)
+            scenes.append(map_recording(new, recording, tmp_path / f"{len(scenes)}", settings=SETTINGS)[0])
     assert [scene.origin.tolist() for scene in scenes] == [[0, 0, 0]] * 2 + [SHIFT.tolist()] * 2
     assert_same_map(scenes[0], scenes[1])
     assert_same_map(scenes[2], scenes[3])

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from seg3r.protocols import HasOrigin, Reconstructor, Remembers
-from seg3r.types import Frame, View
+from seg3r.protocols import HasOrigin, Lags, Reconstructor, Remembers, Reports
+from seg3r.types import Event, Frame, View
 
 
 class Held(NamedTuple):
@@ -54,6 +54,16 @@ class Joined:
     def origin(self) -> Float64[Tensor, "3"] | None:
         """The geometry's, if it has one."""
         return self.geometry.origin if isinstance(self.geometry, HasOrigin) else None
+
+    @property
+    def waiting(self) -> int:
+        """Frames whose geometry may still come."""
+        return self.geometry.waiting if isinstance(self.geometry, Lags) else 0
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the geometry has to say."""
+        return self.geometry.events if isinstance(self.geometry, Reports) else ()
 
     def reset(self) -> None:
         """Forget everything, both."""

@@ -1,0 +1,39 @@
+"""What the two training loops eat: who makes them (see `looks`) and who learns from them need not know one another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import UInt8
+from torch import Tensor
+
+from seg3r.types import Prompt, TensorFields
+
+
+@dataclass(frozen=True, eq=False)
+class RegionSample(TensorFields):
+    """One look at a thing and what may be said of it."""
+
+    image: UInt8[Tensor, "h w 3"]
+    """A crop; its background faded."""
+    true: tuple[str, ...]
+    """Phrases that fit."""
+    false: tuple[str, ...]
+    """Phrases that do not. What is in neither is unknown."""
+
+
+@dataclass(frozen=True, eq=False)
+class WordSample(TensorFields):
+    """A picture and what an eye should see in it, before there are questions."""
+
+    image: UInt8[Tensor, "h w 3"]
+    words: tuple[str, ...]
+    """One of each kind, such as colour and name."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChatSample:
+    """A question about images, and the answer to learn."""
+
+    prompt: Prompt
+    answer: str
