@@ -126,22 +126,25 @@ def write_ply(scene: SceneMap, path: Path) -> None:
     """All points as binary PLY: x y z (metres, world), nx ny nz where the map has normals, red green blue
     (`describe.colors.painted`), instance (id or -1).
 
-    A point that several instances own goes to the one with the best hits / views.
+    Coordinates are doubles where the world lies far from its origin, else floats. A point that several instances own
+    goes to the one with the best hits / views.
     """
-    normals = scene.normals
+    real, normals = "double" if bool(scene.origin.any()) else "float", scene.normals
     vertices = np.empty(
         scene.point_count,
-        [("xyz", "<f4", 3), *([("normal", "<f4", 3)] if normals is not None else []), ("rgb", "u1", 3),
-         ("instance", "<i4")],
+        [("xyz", "<f8" if real == "double" else "<f4", 3), *([("normal", "<f4", 3)] if normals is not None else []),
+         ("rgb", "u1", 3), ("instance", "<i4")],
     )
     if normals is not None:
         vertices["normal"] = normals.numpy()
     # One more id than there are instances: position -1 finds "none" there.
     ids = np.append(scene.ids.numpy(), -1)
-    vertices["xyz"], vertices["rgb"] = scene.points.numpy(), painted(scene).numpy()
+    vertices["xyz"], vertices["rgb"] = scene.world_points.numpy(), painted(scene).numpy()
     vertices["instance"] = ids[scene.best_owners.numpy()]
-    axes = ("x", "y", "z", *(() if normals is None else ("nx", "ny", "nz")))
-    properties = [*(f"float {c}" for c in axes), *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance"]
+    properties = [
+        *(f"{real} {c}" for c in "xyz"), *(f"float n{c}" for c in "xyz" if normals is not None),
+        *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance",
+    ]
     header = [
         "ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}",
         *(f"property {p}" for p in properties), "end_header", "",
@@ -150,12 +153,16 @@ def write_ply(scene: SceneMap, path: Path) -> None:
 
 
 def write_instances(scene: SceneMap, path: Path) -> None:
-    """`instance_records` and what they rest on as JSON: the same map gives the same bytes."""
+    """`instance_records` and what they rest on as JSON: the same map gives the same bytes.
+
+    origin: from where `scene.safetensors` counts; boxes are in the world of the recording.
+    """
     content = {
         "format": FORMAT,
         "frames": scene.frames,
         "points": scene.point_count,
         "voxel_m": scene.voxel_m,
+        "origin": scene.origin.tolist(),
         "instances": instance_records(scene),
     }
     _write(path, (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii"))

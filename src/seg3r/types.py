@@ -72,7 +72,9 @@ class Camera(TensorFields):
     K: Float64[Tensor, "3 3"]
     """Intrinsics in pixels of `size`."""
     T_world_cam: Float64[Tensor, "4 4"]
-    """Camera to world, metres (or up to scale when monocular). Double precision: worlds may lie far from the origin."""
+    """Camera to world, metres (or up to scale when monocular). Double precision: worlds may lie far from the origin. Of
+    a recording's frame: to its world. From the reconstructor on (`View`, `Keyframe`, `Sighting`): counted from the
+    map's origin (`SceneMap.origin`), as is all else that is said to be in world."""
     size: tuple[int, int]
     """(H, W)."""
 

@@ -18,6 +18,7 @@ from seg3r.scene import SceneMap
 from seg3r.scene import keyframes as room
 from seg3r.scene.build import add_sightings, map_from_cloud, set_instances
 from seg3r.scene.combine import union
+from seg3r.scene.keyframes import moved
 from seg3r.types import Camera, Keyframe, Labels, Masks, Matches, pack_masks
 from tests.loops import assert_same_map, assert_sound
 from tests.maps import table_map
@@ -132,7 +133,10 @@ def test_keyframes_come_along_reduced(tmp_path: Path) -> None:
     [
         ({"points": torch.zeros(4, 2)}, r"points=: expected \[4, 3\], got \[4, 2\]"),
         ({"points": torch.full((4, 3), torch.nan)}, "points=: holds numbers that are not finite"),
-        ({"points": torch.full((4, 3), 2e5)}, "points=: further than 100 km from the origin"),
+        (
+            {"points": torch.tensor([[0.0, 0, 0]] * 3 + [[0, 2e5, 0]])},
+            "points=: spread further than the 168 km that a map reaches",
+        ),
         ({"colors": torch.zeros(3, 3, dtype=torch.uint8)}, r"colors=: expected \[4, 3\], got \[3, 3\]"),
         ({"normals": torch.ones(5, 3)}, r"normals=: expected \[4, 3\], got \[5, 3\]"),
         ({"normals": torch.full((4, 3), torch.inf)}, "normals=: holds numbers that are not finite"),
@@ -150,6 +154,31 @@ def test_what_is_no_cloud_is_refused(change: dict, says: str, monkeypatch: pytes
     with pytest.raises(InputError, match=says) as caught:
         map_from_cloud(given.pop("points"), given.pop("colors"), **given)
     assert "\n" not in str(caught.value)
+
+
+def test_a_cloud_far_from_the_origin_is_the_same_cloud() -> None:
+    """UTM: its points are counted from near them; in and out they are where they are."""
+    points, colors, truth = measured()
+    shift = torch.tensor([5e5, 5.4e6, 100.0], dtype=torch.float64)
+    near, far = (
+        map_from_cloud(p, colors, keyframes=[replace(k := keyframe_of(0), camera=moved(k.camera, by))])
+        for p, by in ((points.double(), 0 * shift), (points.double() + shift, shift))
+    )
+    assert far.origin.tolist() == shift.tolist() and not near.origin.any()
+    assert (far.points - near.points).abs().max() < 1e-5
+    assert (far.world_points - points.double() - shift).abs().max() < 1e-5
+    own = [(truth == i).nonzero().flatten() for i in (2, 3)]
+    for scene in (near, far):
+        set_instances(scene, own, torch.ones(2))
+    assert torch.equal(far.labels(points.double() + shift), near.labels(points))
+    frames = [frame for frame, _ in WALKED]
+    add_sightings(near, frames)
+    add_sightings(far, [replace(f, camera=moved(f.camera, shift)) for f in frames])
+    assert [s.frame_index for s in far.sightings[0]] == [s.frame_index for s in near.sightings[0]] != []
+    seen = [scene.project(torch.arange(scene.point_count), scene.keyframes[0], 0.05) for scene in (near, far)]
+    assert float((seen[0] == seen[1]).float().mean()) > 0.99
+    both, _ = union(near, map_from_cloud(points.double() + 1e4, colors))
+    assert both.point_count > near.point_count
 
 
 # ---- instances -------------------------------------------------------------------------------------------------------

@@ -13,12 +13,12 @@ def instance_records(scene: SceneMap) -> list[dict[str, Any]]:
     """One record per instance in the order of `scene.ids`, ready for JSON.
 
     id, name (`SceneMap.names`, or null), label (of a labeler: name and score; or null), name_votes (what its segments
-    were called), score (`SceneMap.scores`), box (corners of its points in world, metres, or null without points),
-    points, observations, first_frame, last_frame (0, -1, -1 for one that no view gave), and best_views, best first:
-    frame, the pixels covered (rows and columns, first and one past the last), score, and the crop's path within the
-    map's folder.
+    were called), score (`SceneMap.scores`), box (corners of its points in the world of the recording, metres, or null
+    without points), points, observations, first_frame, last_frame (0, -1, -1 for one that no view gave), and
+    best_views, best first: frame, the pixels covered (rows and columns, first and one past the last), score, and the
+    crop's path within the map's folder.
     """
-    points = scene.points.numpy()
+    points = scene.world_points.numpy()
     owner, point = scene.owners.numpy().T
     starts = np.searchsorted(owner, np.arange(len(scene) + 1))
     first, last = (scene.pick(name, scene.ids).tolist() for name in ("first_frame", "last_frame"))

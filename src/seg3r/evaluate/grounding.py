@@ -118,7 +118,7 @@ def evaluate_grounding(
         if name is not None:
             name(scene)
         instances = predict(scene, vertices, reach * scene.voxel_m).lists()
-        nearest = nearest_points(scene.points.numpy(), vertices, reach * scene.voxel_m)
+        nearest = nearest_points(scene.points.numpy(), scene.from_origin(vertices), reach * scene.voxel_m)
         for query in queries:
             said = answer(scene, query.text)
             lists, scores = named_things(scene, said, instances, nearest)

@@ -37,7 +37,7 @@ class ViewAssignment:
 
     frame_index: int
     camera: Camera
-    """As it was inferred."""
+    """As it was inferred, counted from the map's origin."""
     pixels: Int[Tensor, "n 2"]
     """Rows and columns of the view."""
     ids: Int[Tensor, "n"]
@@ -63,7 +63,7 @@ def unprojected(
     scene: SceneMap,
     assigned: Sequence[ViewAssignment],
     seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera] | None],
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
 ) -> ScenePrediction:
     """Placement (A): every vertex goes to the instance that most views gave it, if they outnumber those that gave it
     to nobody.
@@ -111,7 +111,7 @@ def _labels(assigned: ViewAssignment, row_of: dict[int, int], scene: SceneMap) -
 
 def aligned(
     scene: SceneMap, assigned: Sequence[ViewAssignment], true: Callable[[int], Camera | None],
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
 ) -> tuple[ScenePrediction, Similarity]:
     """Placement (B). Second: the similarity from the map's world to the true one.
 
@@ -124,8 +124,9 @@ def aligned(
     pairs = [(each.camera, camera) for each in assigned if (camera := true(each.frame_index)) is not None]
     if len(pairs) < LEAST_VIEWS:
         raise InputError(f"{len(pairs)} views: at least {LEAST_VIEWS} place a map")
-    similarity = umeyama(centres([own for own, _ in pairs]), centres([camera for _, camera in pairs]))
-    back = ((vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale).astype(np.float32)
+    own = centres([camera for camera, _ in pairs]) + scene.origin.numpy()
+    similarity = umeyama(own, centres([camera for _, camera in pairs]))
+    back = (vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale
     return predict(scene, np.ascontiguousarray(back), REACH_M / similarity.scale), similarity
 
 

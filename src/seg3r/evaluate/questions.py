@@ -133,7 +133,7 @@ def _mapped(room: TrueRoom, preset: Preset, masks: MaskSource, per_kind: int) ->
     instance = truth.ids % 1000
     visible = {int(i) for i in np.unique(instance) if i}
     asked = questions(recording.room, visible, recording.room.seed, per_kind)
-    nearest = nearest_points(scene.points.numpy(), truth.vertices, REACH * scene.voxel_m)
+    nearest = nearest_points(scene.points.numpy(), scene.from_origin(truth.vertices), REACH * scene.voxel_m)
     return MappedQuestions(scene, asked, majority_labels(prediction.lists(), instance), prediction, truth, nearest)
 
 

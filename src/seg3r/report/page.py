@@ -76,7 +76,7 @@ def page(
         _cards(scene, room, records),
         _online(figures.get("online") or []),
         _timings(seconds),
-        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m}),
+        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m, **_far(scene)}),
     ]
     style = files("seg3r.report").joinpath("page.css").read_text(encoding="utf-8")
     return (
@@ -262,6 +262,11 @@ def _settings(settings: Mapping[str, object]) -> str:
         for name, value in settings.items()
     )
     return f'<h2>Settings</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _far(scene: SceneMap) -> dict[str, object]:
+    """Where the world lies, if that is far from its origin."""
+    return {"origin": scene.origin.tolist()} if bool(scene.origin.any()) else {}
 
 
 def _told(value: object) -> str:

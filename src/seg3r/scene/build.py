@@ -9,6 +9,7 @@ then only help to find them. Measurements that are added later join or extend th
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -18,17 +19,16 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.geometry import local_origin
 from seg3r.kernels.grid import SETTLED
 from seg3r.scene.instances import Instances
-from seg3r.scene.keyframes import reduce_keyframe
+from seg3r.scene.keyframes import moved, reduce_keyframe
 from seg3r.scene.map import SceneMap
 from seg3r.scene.owners import Ownership
 from seg3r.scene.sightings import better_sightings, cut_sighting, look_score
 from seg3r.types import Frame, Keyframe, check_camera
 
 VOXEL_M = 0.02
-FARTHEST_M = 1e5
-"""From the origin. Beyond it voxels cannot be numbered."""
 SAME_IOU = 0.5
 """An instance set from outside keeps the id of one that stood if their points overlap by more."""
 LEAST_SEEN = 20
@@ -49,7 +49,8 @@ def map_from_cloud(
     """A map of these points, in their order, without instances; `set_instances` brings them.
 
     Args:
-        points: in world, metres; kept in float32.
+        points: in world, metres; kept in float32, counted from an origin of their own where the world's is far away
+            (give them in float64 then).
         normals: of any length but zero; kept as unit vectors.
         keyframes: posed depth of any size, with masks or without; reduced as the map's own are, and whom their masks
             were matched to is forgotten. All are kept up to the cap of the map, then those go that add little.
@@ -57,12 +58,13 @@ def map_from_cloud(
         visible_m: a point is visible where a depth map lies within so much of it.
 
     Raises:
-        InputError: no finite numbers, numbers of points that differ, too far from the origin, a keyframe with a camera
-            that is none, or a cloud too dense for `voxel_m`.
+        InputError: no finite numbers, numbers of points that differ, a cloud wider than the grid or too dense for
+            `voxel_m`, or a keyframe with a camera that is none.
     """
     _check_cloud(points, colors, normals, keyframes)
-    place: Float32[np.ndarray, "n 3"] = points.detach().cpu().numpy().astype(np.float32)
-    count = len(place)
+    world = points.detach().cpu().to(torch.float64)
+    count, origin = len(world), local_origin(world[0] if len(world) else torch.zeros(3, dtype=torch.float64))
+    place: Float32[np.ndarray, "n 3"] = (world - origin).to(torch.float32).numpy()
     columns = {
         "position": place, "color": colors.cpu().numpy().astype(np.float32),
         "origin": np.full((count, 3), -1, np.int32), "seen": np.ones(count, np.int32),
@@ -72,6 +74,9 @@ def map_from_cloud(
         columns["normal"] = torch.nn.functional.normalize(normals.detach().cpu().double(), dim=1).float().numpy()
     for edge_m in (VOXEL_M / 2**k for k in range(8)) if voxel_m is None else (voxel_m,):
         scene = SceneMap(edge_m, visible_m)
+        scene.origin = origin
+        if count and float(np.abs(place).max()) >= scene._grid.edge_m:
+            raise InputError(f"points=: spread further than the {scene._grid.edge_m / 1000:.0f} km that a map reaches")
         try:
             scene._grid.load(columns)
             break
@@ -80,7 +85,8 @@ def map_from_cloud(
     else:
         raise InputError(f"voxel_m={edge_m:g}: {crowded}; choose smaller voxels, or thin the cloud") from crowded
     for keyframe in keyframes:
-        scene._keyframes.append(reduce_keyframe(keyframe.to("cpu")))
+        reduced = reduce_keyframe(keyframe.to("cpu"))
+        scene._keyframes.append(replace(reduced, camera=moved(reduced.camera, -origin)))
     return scene
 
 
@@ -162,7 +168,7 @@ def add_sightings(scene: SceneMap, frames: Iterable[Frame]) -> None:
         if frame.depth is None or frame.camera is None:
             lacks = "depth" if frame.depth is None else "camera"
             raise InputError(f"frames=: frame {frame.index} has no {lacks}; crops are cut from posed images with depth")
-        camera = frame.camera
+        camera = moved(frame.camera, -scene.origin)
         h, w = camera.size
         nothing = torch.zeros(0, -(-h * w // 8), dtype=torch.uint8)
         bare = Keyframe(frame.index, camera, frame.depth, nothing, torch.zeros(0, dtype=torch.int64))
@@ -181,8 +187,8 @@ def add_sightings(scene: SceneMap, frames: Iterable[Frame]) -> None:
             kept = scene.sightings.get(instance_id, ())
             scene.sightings[instance_id] = better_sightings(
                 kept, score, direction,
-                lambda f=frame, c=cells, s=stride, v=score, a=area, d=direction: cut_sighting(  # type: ignore[misc]
-                    f, f.camera, c * s, s, v, a, d
+                lambda f=frame, k=camera, c=cells, s=stride, v=score, a=area, d=direction: cut_sighting(  # type: ignore
+                    f, k, c * s, s, v, a, d
                 ),
             )
 
@@ -232,8 +238,6 @@ def _check_cloud(
             raise InputError(f"{name}=: expected [{len(points)}, 3], got {list(values.shape)}")
         if not bool(torch.isfinite(values).all()):
             raise InputError(f"{name}=: holds numbers that are not finite")
-    if len(points) and float(points.abs().max()) > FARTHEST_M:
-        raise InputError(f"points=: further than {FARTHEST_M / 1000:g} km from the origin; give them in metres near it")
     for keyframe in keyframes:
         try:
             check_camera(keyframe.camera)

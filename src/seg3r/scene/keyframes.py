@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.types import Camera, Keyframe, Segments, View, pack_masks
@@ -89,6 +91,11 @@ class Keyframes:
         for keyframe in self._kept:
             keyframe.instance_ids[keyframe.instance_ids == old] = new
 
+    def move(self, shift: Float64[Tensor, "3"]) -> None:
+        """Count the places of the cameras from `-shift`."""
+        self._kept = [replace(k, camera=moved(k.camera, shift)) for k in self._kept]
+        self._places[:, :3] += shift.numpy()
+
     def extend(self, others: Keyframes, renamed: dict[int, int]) -> None:
         """Take over another map's keyframes under its instances' new ids."""
         for k, place in zip(others._kept, others._places, strict=True):
@@ -138,6 +145,13 @@ def _place(camera: Camera) -> npt.NDArray[np.float64]:
     """[6] where a camera stands and which way it looks."""
     pose = camera.T_world_cam.numpy()
     return np.concatenate((pose[:3, 3], pose[:3, 2]))
+
+
+def moved(camera: Camera, shift: Float64[Tensor, "3"]) -> Camera:
+    """The camera, moved in the world without being turned."""
+    T_world_cam = camera.T_world_cam.clone()
+    T_world_cam[:3, 3] += shift
+    return replace(camera, T_world_cam=T_world_cam)
 
 
 def reduce_view(view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> Keyframe:

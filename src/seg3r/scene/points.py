@@ -77,7 +77,8 @@ class PointGrid:
     def insert(
         self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int, eye: F64 | None = None, reach: int = 0
     ) -> I32:
-        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight.
+        """Rows of the points (in world) after putting them into their voxels; -1 beyond the grid's edge. A new stamp
+        counts a new sight.
 
         Args:
             eye: from where they were seen (in world); with it, a point for whose voxel there is none counts for one at
@@ -122,6 +123,16 @@ class PointGrid:
         )
         return rows
 
+    def reaches(self, place: F64) -> bool:
+        """Whether a place (in world) lies within the grid."""
+        place_map = self.T_map_world[:3, :3] @ place + self.T_map_world[:3, 3]
+        return bool((np.abs(place_map) < self.edge_m).all())
+
+    @property
+    def edge_m(self) -> float:
+        """How far the grid reaches from its origin along each axis, metres."""
+        return float(kernels.EDGE * self.voxel_m)
+
     def columns(self) -> dict[str, npt.NDArray[Any]]:
         """What is to be kept of the points, by name."""
         return {name: self.table[name][: len(self)] for name in self.table if name != "stamp"}
@@ -131,11 +142,11 @@ class PointGrid:
         that falls into it later joins the last of them.
 
         Raises:
-            ValueError: positions are not finite, or more of them crowd in a block of voxels than `MOST_SURPLUS`.
+            ValueError: positions are not within the grid, or crowd in a block of voxels (`MOST_SURPLUS`).
         """
         count = len(columns["position"])
-        if not np.isfinite(columns["position"]).all():
-            raise ValueError("point.position is not finite")
+        if not (np.abs(columns["position"]) < self.edge_m).all():
+            raise ValueError("point.position is not finite, or beyond the grid's edge")
         if "normal" in columns:
             self.table.add("normal", np.float32, (3,), 0)
         for name, values in columns.items():
@@ -183,7 +194,7 @@ class PointGrid:
         step = max(1, depth.shape[1] // 80)
         found = kernels.visible_blocks(
             depth, K, T_map_cam, self.voxel_m, tolerance, step,
-            self._slots, self._blocks["key"], self._blocks["stamp"], self._stamp, blocks,
+            self._slots, self._blocks["key"], len(blocks), self._blocks["stamp"], self._stamp, blocks,
         )
         counts = self._blocks["points"][blocks[:found]]
         room = int(counts.sum()) + 1  # the kernel writes one ahead

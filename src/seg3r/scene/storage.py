@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from jaxtyping import Float64
+from torch import Tensor
 
 from seg3r.scene import io
 from seg3r.scene.instances import Instances
@@ -89,6 +92,21 @@ def _group(arrays: Arrays, prefix: str, names: tuple[str, ...]) -> Arrays:
     """The arrays of these names, and the optional ones that are there."""
     wanted = dict.fromkeys((*names, *(n.removeprefix(prefix) for n in OPTIONAL if n.startswith(prefix))))
     return {n: arrays[prefix + n] for n in wanted if prefix + n in arrays or prefix + n not in OPTIONAL}
+
+
+def unpack_origin(header: dict[str, Any]) -> Float64[Tensor, "3"] | None:
+    """Where a saved map counts from; None: never set (files of earlier versions lack it).
+
+    Raises:
+        ValueError: anything but three finite numbers.
+    """
+    given = header.get("origin")
+    if given is None:
+        return None
+    sound = isinstance(given, list) and len(given) == 3 and all(isinstance(x, (int, float)) for x in given)
+    if not sound or not np.isfinite(np.array(given, np.float64)).all():
+        raise ValueError("origin is not three finite numbers")
+    return torch.tensor(given, dtype=torch.float64)
 
 
 def _merged_into(pairs: npt.NDArray[np.int64], instances: Instances) -> dict[int, int]:
