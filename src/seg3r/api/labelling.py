@@ -16,7 +16,7 @@ from seg3r.errors import InputError
 from seg3r.evaluate.datasets import DATASETS
 from seg3r.label.cache import Cached
 from seg3r.label.chat import LocalChat
-from seg3r.label.endpoint import EndpointChat
+from seg3r.label.endpoint import EndpointChat, split_endpoint
 from seg3r.label.image_text import ImageText
 from seg3r.label.mllm import Mllm, MllmAnswers
 from seg3r.label.nearest import Nearest, NearestAnswers
@@ -73,9 +73,7 @@ def chat_of(preset: Preset, model: str | None = None, device: str | None = None)
         return LocalChat(BUNDLED / "mllm", device or "cpu", at_once=32)
     named = model or CHAT
     if named.startswith(("http://", "https://")):
-        base, _, name = named.partition("#")
-        if not name:
-            raise InputError(f"{named}: name the model after a #, as in {base}#qwen3-vl")
+        base, name = split_endpoint(named)
         key = KEY_VARIABLE if KEY_VARIABLE in os.environ else None
         return Cached(EndpointChat(base, name, key), answers_folder())
     return Cached(LocalChat(folder_of(named), device or best_device()), answers_folder())
