@@ -16,7 +16,7 @@ from PIL import Image
 from seg3r import export
 from seg3r.colors import instance_colors, painted, point_instances
 from seg3r.errors import InputError
-from seg3r.export import CONTENT, check_out, replace_folder, write_instances, write_map_folder, write_ply
+from seg3r.export import CONTENT, check_out, write_instances, write_map_folder, write_ply
 from seg3r.records import best_name, instance_records
 from seg3r.report import page
 from seg3r.scene import SceneMap
@@ -240,7 +240,7 @@ def test_what_is_no_place_for_a_map_is_refused_in_one_line(tmp_path: Path, monke
             check_out(out)
         assert "\n" not in str(error.value) and str(out) in str(error.value)
         with pytest.raises(InputError):
-            replace_folder(out, lambda folder: None)
+            write(SceneMap(), out)
     assert (tmp_path / "full" / "thesis.tex").read_text() == "x"
     check_out(tmp_path / "new" / "er")
     assert not (tmp_path / "new").exists()
