@@ -8,18 +8,19 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
-from seg3r.pretrained import quiet, transformers
-from seg3r.train.parallel import Crew
+from seg3r.files import clear_left_over, write_tensors, write_text
+from seg3r.lock import sole_writer
+from seg3r.train.distributed import Crew
+from seg3r.weights.pretrained import quiet, transformers
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
 BETAS = (0.9, 0.98)
@@ -75,7 +76,7 @@ def learn(
     Returns:
         Hours it took, all sittings together.
     Raises:
-        InputError: a checkpoint of another model; a loss that is not finite.
+        InputError: a checkpoint of another model; another run writes to `out`; a loss that is not finite.
     """
     crew = crew or Crew()
     out.mkdir(parents=True, exist_ok=True)
@@ -85,35 +86,40 @@ def learn(
         {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS, fused=True)
-    first, before_s = _resume(model, optimizer, out / CHECKPOINT)
-    if crew.main:
-        _cut_curve(out / CURVE, first)
-    device = weights[0].device.type
-    started = saved = time.monotonic()
-    model.train()
-    with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
-        for step in range(first, steps):
-            rate = learning_rate(step, steps, peak, warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
-                loss = loss_of(crew.lesson(step))
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise InputError(f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            value = crew.average(weights, value)
-            torch.nn.utils.clip_grad_norm_(weights, max_norm)
-            optimizer.step()
-            curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
-            if progress is not None:
-                progress(step, value)
-            now = time.monotonic()
-            if crew.main and (step + 1 == steps or now - saved >= save_every_s):
-                curve.flush()
-                _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
-                saved = now
+    with sole_writer(out) if crew.main else nullcontext():
+        first, before_s = _resume(model, optimizer, out / CHECKPOINT)
+        if crew.main:
+            for file in (out / CHECKPOINT, out / CURVE):
+                clear_left_over(file)
+            _cut_curve(out / CURVE, first)
+        device = weights[0].device.type
+        started = saved = time.monotonic()
+        model.train()
+        with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
+            for step in range(first, steps):
+                rate = learning_rate(step, steps, peak, warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
+                    loss = loss_of(crew.lesson(step))
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise InputError(
+                        f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                value = crew.average(weights, value)
+                torch.nn.utils.clip_grad_norm_(weights, max_norm)
+                optimizer.step()
+                curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
+                if progress is not None:
+                    progress(step, value)
+                now = time.monotonic()
+                if crew.main and (step + 1 == steps or now - saved >= save_every_s):
+                    curve.flush()
+                    _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
+                    saved = now
     model.eval()
     return (before_s + time.monotonic() - started) / 3600
 
@@ -141,7 +147,7 @@ def write_folder(
         stored.save_pretrained(folder)  # type: ignore[operator]
         tokenizer.save_pretrained(folder)
     for name, text in files.items():
-        _write(folder / name, text)
+        write_text(folder / name, text)
     _write_card(stored, moved, folder, card)
 
 
@@ -152,10 +158,8 @@ def write_weights(
     """A network of our own: `model.safetensors`, `config.json`, and the card last. See `write_folder`."""
     stored, moved = _stored(model, probe, tolerance)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".model.tmp"
-    save_file({name: value.contiguous() for name, value in stored.state_dict().items()}, str(temporary))
-    temporary.replace(folder / "model.safetensors")
-    _write(folder / "config.json", json.dumps(config, indent=1))
+    write_tensors(folder / "model.safetensors", stored.state_dict())
+    write_text(folder / "config.json", json.dumps(config, indent=1))
     _write_card(stored, moved, folder, card)
 
 
@@ -172,25 +176,19 @@ def _write_card(stored: nn.Module, moved: float, folder: Path, card: Mapping[str
     count = sum(p.numel() for p in stored.parameters())
     dtype = str(next(stored.parameters()).dtype).removeprefix("torch.")
     made = {**card, "parameters": count, "dtype": dtype, "moved_by_rounding": round(moved, 6)}
-    _write(folder / "card.json", json.dumps(made, indent=1))
+    write_text(folder / "card.json", json.dumps(made, indent=1))
 
 
 def add_scores(folder: Path, scores: Mapping[str, float]) -> None:
     """Write what the weights were found to be worth into their card."""
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    _write(folder / "card.json", json.dumps({**card, "scores": {**card.get("scores", {}), **scores}}, indent=1))
+    write_text(folder / "card.json", json.dumps({**card, "scores": {**card.get("scores", {}), **scores}}, indent=1))
 
 
 def mean_loss(out: Path, last: int = 200) -> float:
     """Of the last steps in the curve."""
     lines = (out / CURVE).read_text(encoding="utf-8").splitlines()[-last:]
     return sum(float(json.loads(line)["loss"]) for line in lines) / max(1, len(lines))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _cut_curve(path: Path, first: int) -> None:
@@ -204,7 +202,7 @@ def _cut_curve(path: Path, first: int) -> None:
                 break  # the line a power cut left
             if step < first:
                 kept.append(line + "\n")
-        _write(path, "".join(kept))
+        write_text(path, "".join(kept))
 
 
 def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: int, seconds: float) -> None:
@@ -214,9 +212,7 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: 
         for moment in _MOMENTS:
             if p in optimizer.state:
                 tensors[f"{moment}.{name}"] = optimizer.state[p][moment].contiguous()
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, str(temporary), {"step": str(step), "seconds": f"{seconds:.1f}"})
-    temporary.replace(path)
+    write_tensors(path, tensors, {"step": str(step), "seconds": f"{seconds:.1f}"})
 
 
 def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, float]:
