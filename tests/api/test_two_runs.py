@@ -13,7 +13,7 @@ from seg3r import opentrack3d
 from seg3r.api.run import map_recording
 from seg3r.errors import InputError
 from seg3r.mapper import Mapper
-from seg3r.segment.saved import Saved, folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.worlds import table_scene, walk, write_recording
 
@@ -37,7 +37,7 @@ run.map_recording(mapper(recording), recording, sys.argv[2], settings={"source":
 
 def mapper(recording: Recording) -> Mapper:
     assert recording.root is not None
-    return opentrack3d(segment=Saved(folder_reader(recording.root / "masks_truth", recording.stem)))
+    return opentrack3d(segment=SavedMasks(folder_reader(recording.root / "masks_truth", recording.stem)))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from seg3r.cli import main
 from seg3r.embed.refined_queries import load_refiner
+from seg3r.errors import InputError
 from seg3r.lock import sole_writer
 from seg3r.train import recipes as learning
 from tests.test_cli import refused
@@ -34,9 +35,9 @@ def test_a_training_that_runs_is_seen_before_anything_is_prepared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(learning, "rendered_walks", lambda *_: pytest.fail("rendered first"))
-    with sole_writer(tmp_path / "out"), ThreadPoolExecutor(1) as another_run:
-        with pytest.raises(InputError, match=r"another run \(pid"):
-            another_run.submit(learning.train, "cut3r", tmp_path / "out").result()
+    with sole_writer(tmp_path / "out"), ThreadPoolExecutor(1) as pool:
+        trouble = pool.submit(learning.train, "cut3r", tmp_path / "out").exception()
+    assert isinstance(trouble, InputError) and str(trouble).startswith("another run (pid")
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.language.transport import CallLimits, ReplyTooLargeError, post
+from seg3r.language.transport import CallLimits, ReplyTooLargeError, post_request
 from seg3r.text import printable, well_formed
 from seg3r.types import Prompt, Reply
 
@@ -114,7 +114,7 @@ class EndpointChat:
             pause = min(PAUSE_S * 2**attempt, LONGEST_PAUSE_S)
             seconds = min(self.timeout_s, end - time.monotonic())
             try:
-                return post(self.url, body, headers, limits=CallLimits(seconds, LARGEST_REPLY), tls=self._tls)
+                return post_request(self.url, body, headers, limits=CallLimits(seconds, LARGEST_REPLY), tls=self._tls)
             except urllib.error.HTTPError as error:
                 why = f"{error.code} {self._quoted(f'{error.reason}: '.encode() + _beginning(error))}"
                 if error.code != 429 and error.code < 500:

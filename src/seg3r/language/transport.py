@@ -51,7 +51,7 @@ class CallLimits:
             raise ReplyTooLargeError
 
 
-def post(
+def post_request(
     url: str, body: bytes, headers: Mapping[str, str], *, limits: CallLimits, tls: ssl.SSLContext
 ) -> bytes:
     """The body of the answer. Proxies of the environment are used; redirects are not followed, for they would take the

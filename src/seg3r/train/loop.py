@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
-from seg3r.files import clear_left_over, write_tensors, write_text
+from seg3r.files import clear_left_over, replace_folder, write_tensors, write_text
 from seg3r.lock import sole_writer
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.weights.pretrained import quiet, transformers
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
@@ -59,7 +59,7 @@ def learn(
     max_norm: float = 1.0,
     save_every_s: float = 60.0,
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> float:
     """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
 
@@ -78,7 +78,7 @@ def learn(
     Raises:
         InputError: a checkpoint of another model; another run writes to `out`; a loss that is not finite.
     """
-    crew = crew or Crew()
+    crew = crew or DistributedContext()
     out.mkdir(parents=True, exist_ok=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -142,13 +142,16 @@ def write_folder(
         card: what made the weights; completed with their count and dtype.
     """
     stored, moved = _stored(model, probe, tolerance)
-    folder.mkdir(parents=True, exist_ok=True)
-    with quiet(transformers()):
-        stored.save_pretrained(folder)  # type: ignore[operator]
-        tokenizer.save_pretrained(folder)
-    for name, text in files.items():
-        write_text(folder / name, text)
-    _write_card(stored, moved, folder, card)
+
+    def fill(fresh: Path) -> None:
+        with quiet(transformers()):
+            stored.save_pretrained(fresh)  # type: ignore[operator]
+            tokenizer.save_pretrained(fresh)
+        for name, text in files.items():
+            write_text(fresh / name, text)
+        _write_card(stored, moved, fresh, card)
+
+    replace_folder(folder, fill)
 
 
 def write_weights(
