@@ -13,6 +13,7 @@ import torch
 from seg3r.errors import InputError
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap, io
+from seg3r.scene.combine import counted_from, select, union
 from seg3r.types import Masks, Matches
 from tests.loops import assert_same_map, assert_sound, mapper_of, moved, run, segments_of
 from tests.maps import table_map
@@ -83,25 +84,25 @@ def test_a_map_saved_without_one_counts_from_zero(tmp_path: Path) -> None:
 def test_a_box_is_of_the_world() -> None:
     near, far = table_map(), at(FAR)
     box = torch.tensor([-0.5, -0.4, 0.5, 0.4, 0.4, 1.2])
-    inside = near.select(box=box)
+    inside = select(near, box=box)
     assert 0 < inside.point_count < near.point_count
-    assert_same_map(far.select(box=box.double() + FAR.repeat(2)), inside)
-    assert torch.equal(far.select(box=box.double() + FAR.repeat(2)).origin, FAR)
-    assert far.select(box=box).point_count == 0
+    assert_same_map(select(far, box=box.double() + FAR.repeat(2)), inside)
+    assert torch.equal(select(far, box=box.double() + FAR.repeat(2)).origin, FAR)
+    assert select(far, box=box).point_count == 0
 
 
 def test_maps_of_different_origins_unite_in_one_world() -> None:
     """The same map, counted from another origin, is the same map: nothing is there twice."""
     scene = at(FAR)
     shift = torch.tensor([100.0, -300.0, 200.0], dtype=torch.float64)
-    other = scene._counted_from(FAR - shift)
+    other = counted_from(scene, FAR - shift)
     assert (other.points - scene.points - shift).abs().max() < 2e-5
     assert (other.boxes - scene.boxes - shift.repeat(2)).abs().max() < 3e-5
     assert (other.world_points - scene.world_points).abs().max() < 2e-5
     for one, two in zip(scene.keyframes, other.keyframes, strict=True):
         assert torch.equal(two.camera.T_world_cam[:3, 3], one.camera.T_world_cam[:3, 3] + shift)
     assert_same_map(scene, at(FAR))
-    both, renamed = scene.union(other)
+    both, renamed = union(scene, other)
     assert torch.equal(both.origin, FAR)
     assert_sound(both)
     assert both.point_count <= 1.01 * scene.point_count, "rounding moves a few points to the next voxel"
@@ -114,20 +115,20 @@ def test_maps_of_different_origins_unite_in_one_world() -> None:
 
 
 def test_the_union_with_an_empty_map_lies_where_the_other_does() -> None:
-    both, _ = SceneMap().union(SceneMap())
+    both, _ = union(SceneMap(), SceneMap())
     assert not both.has_origin
     empty = SceneMap()
     full = at(FAR)
     full.drop(full.ids.tolist())
     empty._instances = full._instances.copy()  # of its widths
-    both, _ = empty.union(full)
+    both, _ = union(empty, full)
     assert torch.equal(both.origin, FAR)
     assert (both.world_points.mean(0) - full.world_points.mean(0)).abs().max() < 0.05, "its voxels lie otherwise"
 
 
 def test_maps_too_far_apart_are_not_united() -> None:
     with pytest.raises(InputError, match="further apart than 168 km"):
-        table_map().union(at(FAR))
+        union(table_map(), at(FAR))
 
 
 def test_a_camera_beyond_the_grid_is_refused_and_changes_nothing() -> None:

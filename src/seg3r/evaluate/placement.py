@@ -21,7 +21,6 @@ from seg3r.geometry import invert, nearest_pixels, project, transform
 from seg3r.metrics.geometry import Similarity, umeyama
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.scene import SceneMap
-from seg3r.score import scores
 from seg3r.types import Camera, Segments, View
 
 REACH_M = 0.15
@@ -95,7 +94,7 @@ def unprojected(
     winner = votes.argmax(1) if len(votes) else np.zeros(0, np.int64)
     winner[votes.max(1, initial=0) == 0] = len(row_of)
     lists = [np.flatnonzero(winner == row).astype(np.int64) for row in range(len(row_of))]
-    confidence = scores(scene).numpy().astype(np.float64)
+    confidence = scene.scores.numpy().astype(np.float64)
     return ScenePrediction.from_lists(lists, len(vertices), np.ones(len(row_of), np.int64), confidence)
 
 

@@ -20,7 +20,6 @@ from seg3r.metrics.protocol import Protocol
 from seg3r.metrics.quality import Quality, quality
 from seg3r.metrics.transfer import transfer
 from seg3r.scene import SceneMap
-from seg3r.score import scores
 from seg3r.types import Frame
 
 REACH = 1.5
@@ -54,7 +53,7 @@ def predict(
     local = scene.from_origin(vertices)
     lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
-    confidence = scores(scene).numpy().astype(np.float64)
+    confidence = scene.scores.numpy().astype(np.float64)
     if certainty is not None:
         confidence = (confidence**3 * np.asarray(certainty, np.float64)) ** 0.25
     return ScenePrediction.from_lists(lists, len(vertices), given, confidence)

@@ -219,9 +219,14 @@ def gather_rest(
 @njit(cache=True, nogil=True)
 def index_points(
     start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32,
-    members: I32, grid: I32, counts: I64,
+    members: I32, grid: I32, surplus: I32, counts: I64,
 ) -> int:
-    """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
+    """Rebuild the grid over points that are there already. Returns as `insert` does, or -1 - row of the first point for
+    whose block the lists of members must be longer.
+
+    A block with points beyond one a voxel (`surplus`) keeps room for one in each of its voxels, so that `insert` never
+    runs over the end of its list.
+    """
     for row in range(start, count):
         x = int(np.floor(float(position[row, 0]) / voxel_m))
         y = int(np.floor(float(position[row, 1]) / voxel_m))
@@ -232,6 +237,10 @@ def index_points(
             if counts[1] == block_keys.shape[0]:
                 return row
             block = _new_block(key, table, block_keys, grid, counts)
+        if grid[block, _cell(x, y, z)] >= 0:
+            if CELLS + surplus[block] + 1 > members.shape[1]:
+                return -1 - row
+            surplus[block] += 1
         grid[block, _cell(x, y, z)] = row
         members[block, block_points[block]] = row
         block_points[block] += 1

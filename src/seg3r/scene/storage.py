@@ -18,6 +18,8 @@ from seg3r.scene.points import PointGrid
 
 Arrays = dict[str, npt.NDArray[Any]]
 POINT_COLUMNS = ("position", "color", "origin", "seen", "weight")
+OPTIONAL = ("point.normal", "instance.score")
+"""Arrays without which a map is whole: normals come with clouds alone, and files of format 2 hold no scores."""
 
 
 def pack(
@@ -31,7 +33,7 @@ def pack(
     instance = compact[row]
     order = np.lexsort((point, instance))
     arrays: Arrays = {
-        **{f"point.{n}": points.table[n][: len(points)] for n in POINT_COLUMNS},
+        **{f"point.{n}": values for n, values in points.columns().items()},
         "edge.instance": instance[order], "edge.point": point[order], "edge.hits": hits[order],
         "edge.views": views[order],
         **{f"instance.{n}": instances[n][alive] for n in instances.columns},
@@ -40,7 +42,10 @@ def pack(
         ).reshape(-1, 2),
         "T_map_world": points.T_map_world,
     }
-    header: dict[str, Any] = {"next_id": instances.next_id, "name_votes": instances.name_votes}
+    header: dict[str, Any] = {
+        "next_id": instances.next_id, "name_votes": instances.name_votes,
+        "name_labels": {i: list(label) for i, label in instances.name_labels.items()},
+    }
     io.write_sightings(instances.sightings, arrays, header)
     keyframes.write(arrays, header)
     return arrays, header
@@ -59,11 +64,15 @@ def unpack(
             raise ValueError(f"{group}* of different lengths")
     points = PointGrid(voxel_m)
     points.T_map_world = arrays["T_map_world"]
-    points.load({n: arrays[f"point.{n}"] for n in POINT_COLUMNS})
+    points.load(_group(arrays, "point.", POINT_COLUMNS))
     instances = Instances(arrays["instance.feature"].shape[1], arrays["instance.identity"].shape[1])
-    instances.load({n: arrays[f"instance.{n}"] for n in instances.columns})
+    instances.load(_group(arrays, "instance.", tuple(instances.columns)))
     instances.next_id = int(header["next_id"])
     instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
+    instances.name_labels = {
+        int(i): (None if name is None else str(name), float(score))
+        for i, (name, score) in header.get("name_labels", {}).items()
+    }
     instances.sightings = io.read_sightings(arrays, header)
     if "merged_into" in arrays:  # files of earlier versions lack it
         instances.merged_into = _merged_into(arrays["merged_into"], instances)
@@ -77,6 +86,12 @@ def unpack(
         points.first_edge["edge"],
     )
     return points, owners, instances, Keyframes.read(arrays, header)
+
+
+def _group(arrays: Arrays, prefix: str, names: tuple[str, ...]) -> Arrays:
+    """The arrays of these names, and the optional ones that are there."""
+    wanted = dict.fromkeys((*names, *(n.removeprefix(prefix) for n in OPTIONAL if n.startswith(prefix))))
+    return {n: arrays[prefix + n] for n in wanted if prefix + n in arrays or prefix + n not in OPTIONAL}
 
 
 def unpack_origin(header: dict[str, Any]) -> Float64[Tensor, "3"] | None:
