@@ -213,9 +213,9 @@ def test_crowded_points_of_a_damaged_file_are_refused(living: SceneMap, tmp_path
     points = {n: np.resize(a, (count, *a.shape[1:])) for n, a in arrays.items() if n.startswith("point.")}
     points["point.position"] = np.zeros((count, 3), np.float32)
     save_file({**arrays, **points}, tmp_path / "crowded", metadata=header["__metadata__"])
-    with pytest.raises(InputError, match="crowded: damaged map .*more than 3584 points in a cube"):
+    with pytest.raises(InputError, match=r"crowded: damaged map .*more than 3584 points in a cube"):
         SceneMap.load(tmp_path / "crowded")
     points["point.position"] = np.full((count, 3), np.nan, np.float32)
     save_file({**arrays, **points}, tmp_path / "nowhere", metadata=header["__metadata__"])
-    with pytest.raises(InputError, match="nowhere: damaged map .*not finite"):
+    with pytest.raises(InputError, match=r"nowhere: damaged map .*not finite"):
         SceneMap.load(tmp_path / "nowhere")

@@ -37,7 +37,7 @@ class Instances:
         )
         self.rows = 0
         """Rows in use or freed: those beyond were never used."""
-        self.next_id = 0
+        self.next_id = 1
         self.name_votes: dict[int, dict[str, float]] = {}
         self.name_labels: dict[int, tuple[str | None, float]] = {}
         self.sightings: dict[int, tuple[Sighting, ...]] = {}
