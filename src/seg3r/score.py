@@ -10,14 +10,14 @@ from torch import Tensor
 from seg3r.scene import SceneMap
 
 PATIENCE = 3.0
-"""Observations after which an instance counts as confirmed to 63 % (OpenTrack3D specification, 3.11)."""
+"""Observations after which an instance counts as confirmed to 63 % (docs/opentrack3d.md, 3.11)."""
 
 
 def scores(scene: SceneMap) -> Float32[Tensor, "k"]:
     """In 0..1, in the order of `scene.ids`: the geometric mean of three factors that must all be there.
 
     The mean score of the instance's segments; the mean over its points of hits among views; and how often it was
-    observed, 1 - exp(-observations / 3). (Specification 3.11; a label's certainty is the labeller's to add.)
+    observed, 1 - exp(-observations / 3). (docs/opentrack3d.md, 3.11; a label's certainty is the labeller's to add.)
     """
     owner = scene.owners.numpy()[:, 0]
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)

@@ -21,7 +21,7 @@ FITS = (
 )
 
 AGAIN = "First {count} with the outline drawn, then the same {count} without it. "
-"""Before the words, where views are shown twice (specification, 3.10)."""
+"""Before the words, where views are shown twice (docs/opentrack3d.md, 3.10)."""
 
 ARTICLES = ("the ", "a ", "an ", "some ")
 

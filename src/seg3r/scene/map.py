@@ -359,7 +359,7 @@ class SceneMap:
         return rows
 
     def _look(self, view: View, segments: Segments, s: int, own: slice, row: int, in_view: int) -> None:
-        """Keep the few best looks at an instance: most of it in view, and large (specification, 3.9)."""
+        """Keep the few best looks at an instance: most of it in view, and large (docs/opentrack3d.md, 3.9)."""
         pixels, area = segments.pixels[own].numpy(), float(segments.areas[s])
         score = max(in_view, 1) * min(1.0, (area / 96**2) ** 0.5)
         instance_id = int(self._instances["id"][row])

@@ -18,11 +18,11 @@ KEEP = 5
 CROP_PX = 160
 """Longest side of a kept crop."""
 CONTEXT = 0.25
-"""Share of the box added on each side of a crop (specification, 3.10: the box grown by half)."""
+"""Share of the box added on each side of a crop (docs/opentrack3d.md, 3.10: the box grown by half)."""
 BETTER = 1.15
 """A look replaces another only if it is so much better: crops cost time."""
 APART_COS = 0.966
-"""Looks from within 15 degrees count as one (specification, 3.9)."""
+"""Looks from within 15 degrees count as one (docs/opentrack3d.md, 3.9)."""
 
 
 def cut_sighting(
