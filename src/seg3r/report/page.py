@@ -132,7 +132,7 @@ def _map(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]])
         raster = rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)
         images = "".join(
             f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{data_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            f'src="{jpeg_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
             for kind, colors in paints.items()
         )
         figures.append(f"<figure>{images}<figcaption>{html.escape(look.name)}</figcaption></figure>")
@@ -182,7 +182,7 @@ def _card(
     if len(own):
         size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
     crops = "".join(
-        f'<figure><img alt="" loading="lazy" src="{data_url(outlined(look, color), CROP_QUALITY)}">'
+        f'<figure><img alt="" loading="lazy" src="{jpeg_url(outlined(look, color), CROP_QUALITY)}">'
         f"<figcaption>frame {look.frame_index}</figcaption></figure>"
         for look in looks[:MOST_LOOKS]
     )
