@@ -46,8 +46,8 @@ class Mllm:
         """Args:
             shortlist: shortens long lists; without it the model itself chooses in rounds.
             views: best views shown.
-            plain_too: once more without the outline (docs/opentrack3d.md, 3.10). Not for the bundled model, which never saw
-                such prompts.
+            plain_too: once more without the outline (docs/opentrack3d.md, 3.10). Not for the bundled model, which never
+                saw such prompts.
         """
         self.chat = chat
         self.nearest = None if shortlist is None else Nearest(shortlist, views=views)
