@@ -29,8 +29,8 @@ def best_owner(
 
 
 def nearest_labels(
-    places: Float[np.ndarray, "q 3"], points: Float32[np.ndarray, "n 3"], labels: Int64[np.ndarray, "n"], reach_m: float,
-    margin_m: float = 0.0,
+    places: Float[np.ndarray, "q 3"], points: Float32[np.ndarray, "n 3"], labels: Int64[np.ndarray, "n"],
+    reach_m: float, margin_m: float = 0.0,
 ) -> Int64[np.ndarray, "q"]:
     """The label of the nearest point, or -1 where that has none or is further than `reach_m`; a point with a label
     decides although one without is nearer by up to `margin_m`.
