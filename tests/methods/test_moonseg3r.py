@@ -38,7 +38,7 @@ def mapper(config: MoonSeg3RConfig = POOLED, lag: int = 0, refiner: QueryRefiner
 def boxes(mapper: Mapper) -> list[list[float]]:
     for _ in mapper.run(frame for frame, _ in WALK):
         pass
-    return mapper.result().boxes.tolist()
+    return mapper.refined().boxes.tolist()
 
 
 @pytest.mark.parametrize("config", [
@@ -48,7 +48,7 @@ def boxes(mapper: Mapper) -> list[list[float]]:
 def test_perfect_masks_and_geometry_give_the_things(config: MoonSeg3RConfig) -> None:
     found = mapper(config)
     boxes(found)
-    world, result = table_scene(), found.result()
+    world, result = table_scene(), found.refined()
     middles = (result.boxes[:, :3] + result.boxes[:, 3:]) / 2
     things = torch.from_numpy((world.low + world.high)[1:] / 2).float()
     nearest = torch.cdist(things, middles).min(1).values

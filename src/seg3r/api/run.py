@@ -90,7 +90,7 @@ def _map_into(
     except InputError:
         checkpoints.remove(unless_resumable=True)
         raise
-    scene = mapper.result()
+    scene = mapper.refined()
     for instance_id in scene.ids.tolist():
         scene.sightings[instance_id] = best_views(scene, instance_id, len(scene.sightings.get(instance_id, ())))
     labelling = time.perf_counter()
@@ -130,7 +130,7 @@ def _map(
             if progress is not None:
                 progress(position, len(mapper.scene))
             if truth is not None and mapper.scene.frames // CURVE_EVERY > before // CURVE_EVERY:
-                so_far = mapper.result()
+                so_far = mapper.refined()
                 curve.append({"frame": mapper.scene.frames, "instances": len(so_far), **_measure(so_far, truth)})
             if time.perf_counter() - saved > CHECKPOINT_S:
                 checkpoints.save(mapper, position)

@@ -56,7 +56,7 @@ class OpenTrack3DConfig:
     """Share of the views showing two instances in which one mask covers both, from which they are one (MaskClustering's
     view consensus; the paper names a merge, not its rule). 0 or `merge` 0 switches it off."""
     snap_add: float = 0.5
-    """With a mesh: a superpoint of which so much is owned is owned wholly (specification, 3.7) ..."""
+    """With a mesh: a superpoint of which so much is owned is owned wholly (docs/opentrack3d.md, 3.7) ..."""
     snap_drop: float = 0.2
     """... and one of which less is owned, not at all."""
     contained: float = 0.95
