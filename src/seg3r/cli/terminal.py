@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
 
 JsonFile = Annotated[str | None, arg(metavar="FILE")]
 Size = Annotated[str, arg(metavar="WxH")]
+Switch = FlagCreatePairsOff[bool]
+"""On where it is given; there is no --no- for it."""
 
 
 class ProgressBar:
@@ -84,7 +86,7 @@ def emit(target: str | None, content: Mapping[str, Any]) -> None:
     if target == "-":
         say(json.dumps(content, indent=2, default=str))
     elif target is not None:
-        write_json(Path(target), content)
+        write_json(Path(target).expanduser(), content)
 
 
 def say_ap(answer: Mapping[str, Any]) -> None:

@@ -25,9 +25,9 @@ class MoonSeg3RConfig:
     token: bool = True
     """The state-distribution token."""
     merge_within: float = 0.8
-    """Cosine above which masks of one frame are one (paper, section 3.4) ..."""
+    """Cosine above which masks of one frame are one (paper, section 3.4)."""
     merge_adjacent: bool = True
-    """... if masks of one frame that are to become one must touch (D18; the paper's wording does not ask for it)."""
+    """Whether masks of one frame must touch to become one (D18; the paper's wording does not ask for it)."""
     match: float = 1.8
     """E = cos(query) + cos(token) + IoU(box) below which nothing matches (paper, section 3.4). Without the token 2/3 of
     it."""

@@ -39,9 +39,9 @@ class OpenTrack3DConfig:
     """Share of the views showing two instances in which one mask covers both, from which they are one (MaskClustering's
     view consensus; the paper names a merge, not its rule). 0 or `merge` 0 switches it off."""
     snap_add: float = 0.5
-    """With a mesh: a superpoint of which so much is owned is owned wholly (specification, 3.7) ..."""
+    """With a mesh: a superpoint of which so much is owned is owned wholly (docs/opentrack3d.md, 3.7)."""
     snap_drop: float = 0.2
-    """... and (with a mesh) one of which less is owned, not at all."""
+    """With a mesh: a superpoint of which less is owned is not owned at all."""
     contained: float = 0.95
     """tau_incl: share of an instance inside another from which it goes; Details Matter 0.99, MaskClustering 0.8. More
     than 1 keeps parts of things."""
