@@ -117,9 +117,9 @@ def as_flags(message: str, command: Any) -> str:
     found = re.match(r"(?P<argument>[a-z][a-z0-9_]*)(?P<value>=\S+)?: ", message)
     if found is None or not is_dataclass(command):
         return message
-    argument = getattr(command, "flag_names", {}).get(found["argument"], found["argument"])
-    flag = f"--{argument.replace('_', '-')}"
-    if flag not in dict(flags_of(type(command))):  # type: ignore[arg-type]
+    name, given = str(found["argument"]), found["value"]
+    flag = f"--{getattr(command, 'flag_names', {}).get(name, name).replace('_', '-')}"
+    if flag not in dict(flags_of(type(command))):
         return message
-    value = "" if found["value"] is None else f" {found['value'][1:]}"
+    value = "" if given is None else f" {given[1:]}"
     return f"{flag}{value}: {message[found.end() :]}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -40,7 +40,7 @@ class TrainClip(Train):
 
     maps: Path = Path("out/maps")
     """Where mapped rooms are kept for the next training."""
-    recipe: ClipRecipe = ClipRecipe()
+    recipe: ClipRecipe = field(default_factory=ClipRecipe)
 
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import clip_from_rooms
@@ -56,7 +56,7 @@ class TrainMllm(Train):
 
     maps: Path = Path("out/maps")
     """Where mapped rooms are kept for the next training."""
-    recipe: MllmRecipe = MllmRecipe()
+    recipe: MllmRecipe = field(default_factory=MllmRecipe)
 
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import mllm_from_rooms
@@ -74,7 +74,7 @@ class TrainCut3r(Train):
     """Where rendered walks are kept for the next training."""
     steps: int | None = None
     """Steps in all, shared out as --depth-steps and --clip-steps are."""
-    recipe: Cut3rRecipe = Cut3rRecipe()
+    recipe: Cut3rRecipe = field(default_factory=Cut3rRecipe)
 
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import cut3r_from_walks
@@ -97,7 +97,7 @@ class TrainQueryRefiner(Train):
     """Whose tokens and features it learns on."""
     plain: Switch = False
     """Without the distillation loss, a row of the ablation: the same as --distil 0."""
-    recipe: QueryRefinerRecipe = QueryRefinerRecipe()
+    recipe: QueryRefinerRecipe = field(default_factory=QueryRefinerRecipe)
 
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import query_refiner_from_clips
@@ -120,8 +120,8 @@ def train(
     | Annotated[TrainCut3r, subcommand("cut3r")]
     | Annotated[TrainQueryRefiner, subcommand("query-refiner")],
 ) -> Train:
-    """Train small weights on procedural rooms, by default as the bundled ones were made; an interrupted training goes on
-    with --resume."""
+    """Train small weights on procedural rooms, by default as the bundled ones were made; an interrupted training goes
+    on with --resume."""
     return what
 
 

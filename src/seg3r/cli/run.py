@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence, Sized
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -94,7 +94,7 @@ class RunOpenTrack3D(Run):
 
     mesh: Path | None = None
     """A mesh in the recording's world: instances follow its superpoints."""
-    config: OpenTrack3DConfig = OpenTrack3DConfig()
+    config: OpenTrack3DConfig = field(default_factory=OpenTrack3DConfig)
 
     method = "opentrack3d"
 
@@ -157,8 +157,8 @@ def read_run(words: Sequence[str]) -> Run:
 
 
 def _parsed(run: type[Run], words: Sequence[str], program: str, default: Run | None) -> Run:
-    more = {} if default is None else {"default": default}
-    parsed: Run = tyro.cli(run, prog=program, args=list(words), config=(tyro.conf.OmitArgPrefixes,), **more)
+    parts: dict[str, Any] = {} if default is None else {"default": default}
+    parsed: Run = tyro.cli(run, prog=program, args=words, config=(tyro.conf.OmitArgPrefixes,), **parts)
     return parsed
 
 

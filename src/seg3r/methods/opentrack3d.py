@@ -1,6 +1,7 @@
 """OpenTrack3D (arXiv 2512.03532): a visual-spatial tracker over posed RGB-D; no mesh, no training.
 
-The paper discloses its stages, not their equations: every number (`opentrack3d_config`) is our decision, with where it comes from.
+The paper discloses its stages, not their equations: every number (`opentrack3d_config`) is our decision, with where it
+comes from.
 "Details Matter", OVIR-3D, ConceptGraphs, OnlineAnySeg and MaskClustering are its published neighbours.
 """
 

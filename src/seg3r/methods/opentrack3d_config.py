@@ -29,7 +29,7 @@ class OpenTrack3DConfig:
     match: float = 0.35
     """tau_match: score from which a mask continues an instance; Details Matter 0.3, OVIR-3D 0.3 (IoU alone)."""
     denoise: bool = True
-    """Whether a mask's points are cleaned by clustering them when they are lifted."""
+    """Whether edges, outliers and strewn clusters are taken off a mask's points when they are lifted."""
     consistency: float = 0.4
     """tau_ref: share of the views that must agree with a point's owner; Details Matter 0.4, MaskClustering 0.5. 0
     switches it off."""

@@ -359,9 +359,9 @@ def train_query_refiner(
     hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)
     if not crew.main:
         return out / "model"
-    card = {"trains": "query-refiner", "command": command, "data": data, "clips": len(clips), "seed": seed, "steps": steps,
-            "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens, "distil": distil,
-            "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
+    card = {"trains": "query-refiner", "command": command, "data": data, "clips": len(clips), "seed": seed,
+            "steps": steps, "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens,
+            "distil": distil, "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:
         assert isinstance(of, QueryRefiner)
