@@ -15,10 +15,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kept import Kept, weights_used
-from seg3r.api import METHODS, SWITCHES, evaluate_questions
 from seg3r.api.geometry import Geometry, load_bundled_refiner, reconstructor
 from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
+
+from kept import Kept, weights_used
+from seg3r.api import METHODS, SWITCHES, evaluate_questions
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
 from seg3r.evaluate.one_camera import MappedRoom, Placement, map_room, measures
@@ -30,7 +31,7 @@ from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, Masks, View
 
@@ -156,7 +157,7 @@ class Shared:
         return Replayed(all_views(Joined(reconstructor(reconstruct), self.recurrent()), self.room.recording))
 
     def masks(self, masks: str) -> Once:
-        return Once(Saved(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
+        return Once(SavedMasks(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
 
 
 def all_views(geometry: Reconstructor, frames: Iterable[Frame]) -> list[View]:

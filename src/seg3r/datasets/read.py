@@ -88,7 +88,7 @@ def read_preprocessed(mesh: Path, ids: Path) -> Truth:
     return Truth(vertices, labels)
 
 
-def read_json(path: Path, key: str) -> Any:
+def read_json_key(path: Path, key: str) -> Any:
     """What a JSON file holds under a key."""
     _must_exist(path)
     try:
@@ -120,7 +120,7 @@ def read_lines(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read ({error!r})") from error
 
 
-def paint(
+def paint_segments(
     segments: Int[np.ndarray, "v"], groups: Iterable[tuple[Sequence[int], int]]
 ) -> Int64[np.ndarray, "v"]:
     """The value of the last group that holds a vertex's segment; 0 where none does.

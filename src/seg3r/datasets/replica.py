@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int64
 
-from seg3r.datasets.read import instance_id, read_json, read_ply, read_preprocessed, vertices_of
+from seg3r.datasets.read import instance_id, read_json_key, read_ply, read_preprocessed, vertices_of
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import Protocol
@@ -57,7 +57,7 @@ def read_replica(habitat: Path) -> Truth:
     if corners.size and not 0 <= corners.min() <= corners.max() < len(vertices):
         raise InputError(f"{mesh}: a face names a vertex that is not there; fetch it again")
     try:
-        classes = {int(thing["id"]): int(thing["class_id"]) for thing in read_json(info, "objects")}
+        classes = {int(thing["id"]): int(thing["class_id"]) for thing in read_json_key(info, "objects")}
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{info}: an object without id and class_id ({error}); fetch it again") from error
     ids = {

@@ -20,8 +20,8 @@ import numpy as np
 
 from seg3r.datasets.read import (
     instance_id,
-    paint,
-    read_json,
+    paint_segments,
+    read_json_key,
     read_preprocessed,
     read_table,
     read_vertices,
@@ -146,12 +146,12 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
     """
     vertices = read_vertices(mesh_of(scene))
     segments_path, groups_path = _segments_of(scene), _groups_of(scene)
-    segments = np.asarray(read_json(segments_path, "segIndices"), np.int64)
+    segments = np.asarray(read_json_key(segments_path, "segIndices"), np.int64)
     if segments.shape != (len(vertices),):
         raise InputError(f"{segments_path}: {len(segments)} segments for {len(vertices)} vertices of {mesh_of(scene)}")
     number = {name: int(value) for name, value in read_table(label_table, ("raw_category", column), "\t") if value}
     groups, known = [], False
-    for group in read_json(groups_path, "segGroups"):
+    for group in read_json_key(groups_path, "segGroups"):
         try:
             name, instance, members = str(group["label"]), int(group["objectId"]) + 1, group["segments"]
         except (KeyError, TypeError, ValueError) as error:
@@ -160,7 +160,7 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
         groups.append((members, instance_id(number.get(name, 0), instance, groups_path)))
     if groups and not known:
         raise InputError(f"{label_table}: knows none of the labels of {groups_path}; use the table of ScanNet v2")
-    return Truth(vertices, paint(segments, groups))
+    return Truth(vertices, paint_segments(segments, groups))
 
 
 def scannet_scenes(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from seg3r.datasets.read import instance_id, paint, read_json, read_lines, read_table, read_vertices
+from seg3r.datasets.read import instance_id, paint_segments, read_json_key, read_lines, read_table, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
@@ -62,7 +62,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
     """
     mesh, groups_path = scans / "mesh_aligned_0.05.ply", scans / "segments_anno.json"
     vertices = read_vertices(mesh)
-    segments = np.asarray(read_json(scans / "segments.json", "segIndices"), np.int64)
+    segments = np.asarray(read_json_key(scans / "segments.json", "segIndices"), np.int64)
     if segments.shape != (len(vertices),):
         raise InputError(f"{scans / 'segments.json'}: {len(segments)} segments for {len(vertices)} vertices of {mesh}")
     _check_classes(metadata / "top100.txt")
@@ -70,7 +70,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
     sizes = dict(zip(*(a.tolist() for a in np.unique(segments, return_counts=True)), strict=True))
     groups: list[tuple[int, list[int], int]] = []
     instances = 0
-    for group in read_json(groups_path, "segGroups"):
+    for group in read_json_key(groups_path, "segGroups"):
         try:
             name, members = str(group["label"]), [int(s) for s in group["segments"]]
         except (KeyError, TypeError, ValueError) as error:
@@ -85,7 +85,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
         groups.append((sum(sizes.get(s, 0) for s in set(members)), members, value))
     # The last one painted stays: large ones first, and of equal ones the earlier last.
     groups.sort(key=lambda group: group[0])
-    ids = paint(segments, [(members, value) for _, members, value in reversed(groups)])
+    ids = paint_segments(segments, [(members, value) for _, members, value in reversed(groups)])
     ids[_masked(scans / "mesh_aligned_0.05_mask.txt", len(vertices))] = EXCLUDED_ID
     return Truth(vertices, ids)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from seg3r.datasets.read import instance_id, read_json, read_vertices
+from seg3r.datasets.read import instance_id, read_json_key, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
@@ -91,7 +91,7 @@ def read_queries(visit: Path, crop: bool = False) -> tuple[Float32[np.ndarray, "
     by_name = {one.name: one for one in annotations}
     kept = _crop(visit, len(vertices)) if crop else slice(None)
     queries = []
-    for entry in read_json(path, "descriptions"):
+    for entry in read_json_key(path, "descriptions"):
         try:
             name, text, wanted = str(entry["desc_id"]), str(entry["description"]), [str(a) for a in entry["annot_id"]]
             meant = [by_name[a] for a in wanted]
@@ -123,7 +123,7 @@ def scenefun3d_truth(folder: Path, scene: str) -> Truth:
 
 
 def _annotations(path: Path, vertex_count: int) -> list[_Annotation]:
-    return [_annotation(entry, path, vertex_count) for entry in read_json(path, "annotations")]
+    return [_annotation(entry, path, vertex_count) for entry in read_json_key(path, "annotations")]
 
 
 def _annotation(entry: Any, path: Path, vertex_count: int) -> _Annotation:

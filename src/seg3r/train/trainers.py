@@ -24,7 +24,7 @@ from seg3r.train.cut3r import train_cut3r
 from seg3r.train.data.room_maps import map_rooms
 from seg3r.train.data.room_views import ChatBatches, RegionBatches, SeenRoom, see_rooms
 from seg3r.train.data.walks import Walks, render_walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import CHECKPOINT
 from seg3r.train.mllm import train_mllm
 from seg3r.train.recipes import ClipRecipe, Cut3rRecipe, MllmRecipe, QueryRefinerRecipe, Recipe
@@ -86,14 +86,14 @@ def cut3r_from_walks(
     Raises:
         InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used.
     """
-    crew = _begin(out, resume, device, walks)
-    tick = tick if crew.main else None
-    with crew.main_first():
+    context = _begin(out, resume, device, walks)
+    tick = tick if context.main else None
+    with context.main_first():
         rendered = rendered_walks(recipe.rooms, walks, tick)
     return train_cut3r(
         rendered, out, recipe.depth_steps, recipe.clip_steps, recipe.seed, device, peak=recipe.peak,
         depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
-        data=_described(rendered), progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick), crew=crew,
+        data=_described(rendered), progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick), crew=context,
     )
 
 
@@ -111,33 +111,33 @@ def query_refiner_from_clips(
         InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used; no video;
             weights that are not on this disk.
     """
-    crew = _begin(out, resume, device, walks)
-    parts, tick = preset_named(preset), tick if crew.main else None
-    with crew.main_first():
+    context = _begin(out, resume, device, walks)
+    parts, tick = preset_named(preset), tick if context.main else None
+    with context.main_first():
         clips, data = prepared_clips(out / "clips", recipe, walks, videos, parts, tick)
     command = _command("query-refiner", recipe) + (f" --videos {videos}" if videos else "")
     return queries.train_query_refiner(
         clips, out, recipe.steps, parts.refiner_config, recipe.seed, device, recipe.peak, recipe.warmup,
         recipe.drop_tokens, recipe.distil, recipe.cross, command=f"{command} --preset {parts.name}", data=data,
-        progress=_losses("query-refiner", recipe.steps, tick), crew=crew,
+        progress=_losses("query-refiner", recipe.steps, tick), crew=context,
     )
 
 
-def _begin(out: Path, resume: bool, device: str, data: Path) -> Crew:
+def _begin(out: Path, resume: bool, device: str, data: Path) -> DistributedContext:
     """Everything that can be refused before anything runs."""
     check_device(device)
     for folder in (out, data):
         if folder.is_file():
             raise InputError(f"{folder}: a file; name a folder")
         check_writable(folder, folder.absolute())
-    crew = Crew(device)
-    if crew.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
+    context = DistributedContext(device)
+    if context.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
         raise InputError(f"{out}: holds a run; --resume goes on with it")
-    return crew
+    return context
 
 
-def _alone(name: str, crew: Crew) -> None:
-    if crew.count > 1:
+def _alone(name: str, context: DistributedContext) -> None:
+    if context.count > 1:
         raise InputError(f"{name} learns in one process; cut3r and query-refiner learn in several")
 
 
@@ -163,18 +163,18 @@ def prepared_clips(
 ) -> tuple[queries.PreparedClips, str]:
     """Clips as the frozen parts of the method see them, and what they are, in words."""
     segment = preset.mask_generator() or GeometricSegmenter()
-    lessons: Iterator[queries.Lesson]
+    chosen: Iterator[queries.TrainingClip]
     if videos is None:
         rendered = rendered_walks(recipe.rooms, walks, tick)
-        lessons = queries.walk_clips(rendered, recipe.clips, recipe.clip_length, recipe.seed)
+        chosen = queries.walk_clips(rendered, recipe.clips, recipe.clip_length, recipe.seed)
         data = f"{recipe.clips} clips of {recipe.clip_length} frames from {_described(rendered)}; their true masks"
     else:
         recordings = list(_recordings(videos))
-        lessons = queries.recording_clips(recordings, segment, recipe.video_clip_length, recipe.seed)
+        chosen = queries.recording_clips(recordings, segment, recipe.video_clip_length, recipe.seed)
         data = f"clips of {recipe.video_clip_length} frames from {len(recordings)} recordings; masks of the segmenter"
     note = _named(tick, "preparing clips")
     made = queries.prepare_clips(
-        lessons, preset.cut3r(), preset.dense_features(), folder,
+        chosen, preset.cut3r(), preset.dense_features(), folder,
         None if note is None else lambda done: note(done, recipe.clips if videos is None else done),
     )
     return made, data

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "module")
 """Where training scripts keep the weights."""
@@ -54,13 +54,7 @@ def convert(path: Path, out: Path) -> int:
     weights = tensors_of(held)
     if not weights:
         raise InputError(f"{path}: no weights in it (looked at the top and under {', '.join(HOLDERS)})")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f".{out.name}.tmp")
-    try:
-        save_file({name: tensor.detach().clone().contiguous() for name, tensor in weights.items()}, temporary)
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_tensors(out, {name: tensor.detach().clone() for name, tensor in weights.items()})
     return len(weights)
 
 
