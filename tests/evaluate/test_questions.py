@@ -25,7 +25,7 @@ from seg3r.types import Answer
 from tests.evaluate import lookalikes
 from tests.maps import table_map
 from tests.sources import layouts
-from tests.cli.test_commands import refused
+from tests.commands import refused
 
 PARTS = 1000
 """Vertices of each thing."""

@@ -10,7 +10,14 @@ from typing import Any
 import tyro
 
 from seg3r.cli.answer import Ask
-from seg3r.cli.checks import as_flags, check_json, expanded, refuse_flags_of_others, split_words
+from seg3r.cli.checks import (
+    as_flags,
+    check_json,
+    expanded,
+    reading_numbers,
+    refuse_flags_of_others,
+    split_words,
+)
 from seg3r.cli.learn import TRAININGS, train, weights
 from seg3r.cli.make import Demo, Info, Rooms, Superpoints
 from seg3r.cli.measure import evaluate
@@ -48,7 +55,7 @@ def _main(words: list[str]) -> None:
         return
     command: Any = None
     try:
-        command = expanded(read(words))
+        command = expanded(parse_command(words))
         check_json(getattr(command, "json", None))
         command()
     except BrokenPipeError:
@@ -65,7 +72,7 @@ def _main(words: list[str]) -> None:
         fail(reason, 2)
 
 
-def read(words: Sequence[str]) -> Any:
+def parse_command(words: Sequence[str]) -> Any:
     """The command that these words ask for, a callable dataclass; nothing of it has run.
 
     Raises:
@@ -76,11 +83,12 @@ def read(words: Sequence[str]) -> Any:
         return read_run(words[1:])
     if len(words) > 1 and words[0] == "train" and words[1] in TRAININGS:
         refuse_flags_of_others(split_words(words, TRAININGS.values())[1], "seg3r train", words[1], TRAININGS)
-    return tyro.extras.subcommand_cli_from_dict(
-        COMMANDS, prog="seg3r", args=list(words),
-        description="Online 3D maps of object instances from RGB or RGB-D video.",
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    with reading_numbers():
+        return tyro.extras.subcommand_cli_from_dict(
+            COMMANDS, prog="seg3r", args=list(words),
+            description="Online 3D maps of object instances from RGB or RGB-D video.",
+            config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes, tyro.conf.FlagCreatePairsOff),
+        )
 
 
 def _beyond_means(error: Exception) -> str | None:

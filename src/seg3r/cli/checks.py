@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import fields, is_dataclass, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -105,6 +108,28 @@ def refuse_flags_of_others(given: Iterable[str], program: str, name: str, family
                 raise InputError(
                     f"{flag}: belongs to {other}, not to {name}; `{program} {name} --help` lists what does"
                 )
+
+
+@contextmanager
+def reading_numbers() -> Iterator[None]:
+    """Around a parser that boxes what a config refuses as it does a misspelt flag: the config's own line comes through.
+
+    Raises:
+        InputError: a number of a config that none can be, by its flag.
+    """
+    boxed = StringIO()
+    try:
+        with redirect_stderr(boxed):
+            yield
+    except SystemExit as stop:
+        cause: BaseException | None = stop
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            sys.stderr.write(boxed.getvalue())
+            raise
+        name, colon, rest = str(cause).partition(": ")
+        raise InputError(f"--{name.replace('_', '-')}{colon}{rest}") from cause
 
 
 def as_flags(message: str, command: Any) -> str:

@@ -76,12 +76,16 @@ class TrainCut3r(Train):
     """Steps in all, shared out as --depth-steps and --clip-steps are."""
     recipe: Cut3rRecipe = field(default_factory=Cut3rRecipe)
 
+    @property
+    def asked(self) -> Cut3rRecipe:
+        """The recipe with --steps."""
+        return self.recipe if self.steps is None else self.recipe.of_steps(self.steps)
+
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import cut3r_from_walks
 
-        recipe = self.recipe if self.steps is None else self.recipe.of_steps(self.steps)
         return cut3r_from_walks(
-            recipe, self.out, walks=self.walks, resume=self.resume, device=self.device, tick=tick
+            self.asked, self.out, walks=self.walks, resume=self.resume, device=self.device, tick=tick
         )
 
 
@@ -99,12 +103,16 @@ class TrainQueryRefiner(Train):
     """Without the distillation loss, a row of the ablation: the same as --distil 0."""
     recipe: QueryRefinerRecipe = field(default_factory=QueryRefinerRecipe)
 
+    @property
+    def asked(self) -> QueryRefinerRecipe:
+        """The recipe with --plain."""
+        return replace(self.recipe, distil=0.0) if self.plain else self.recipe
+
     def trained(self, tick: Any) -> Path:
         from seg3r.train.trainers import query_refiner_from_clips
 
-        recipe = replace(self.recipe, distil=0.0) if self.plain else self.recipe
         return query_refiner_from_clips(
-            recipe, self.out, walks=self.walks, videos=self.videos, preset=self.preset, resume=self.resume,
+            self.asked, self.out, walks=self.walks, videos=self.videos, preset=self.preset, resume=self.resume,
             device=self.device, tick=tick,
         )
 

@@ -11,7 +11,7 @@ from typing import Literal
 from tyro.conf import Positional
 
 from seg3r.cli.checks import at_least
-from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, say, size, table
+from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, say, say_table, size
 from seg3r.errors import InputError
 
 
@@ -57,7 +57,7 @@ class Info:
         holds = api.frames(self.source).describe()
         emit(self.json, holds)
         if self.json is None:
-            table(holds)
+            say_table(holds)
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from seg3r.cli.checks import refuse_flags_of_others, split_words
-from seg3r.cli.terminal import JsonFile, ProgressBar, Switch, emit, reasons, say
+from seg3r.cli.checks import reading_numbers, refuse_flags_of_others, split_words
+from seg3r.cli.terminal import JsonFile, ProgressBar, Switch, counted_reasons, emit, say
 from seg3r.errors import InputError
 from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS, MoonSeg3RConfig
 from seg3r.methods.opentrack3d_config import OpenTrack3DConfig
@@ -76,7 +76,7 @@ class Run:
             )
         emit(self.json, figures)
         skipped = sum(figures["skipped"].values())
-        note = "" if not skipped else f", {skipped} frames skipped ({reasons(figures['skipped'])})"
+        note = "" if not skipped else f", {skipped} frames skipped ({counted_reasons(figures['skipped'])})"
         named = f" ({figures['named']} named)" if figures["named"] else ""
         for event in figures["events"]:
             say(f"frame {event['frame_index']}: {event['kind']}: {event['text']}")
@@ -158,7 +158,8 @@ def read_run(words: Sequence[str]) -> Run:
 
 def _parsed(run: type[Run], words: Sequence[str], program: str, default: Run | None) -> Run:
     parts: dict[str, Any] = {} if default is None else {"default": default}
-    parsed: Run = tyro.cli(run, prog=program, args=words, config=(tyro.conf.OmitArgPrefixes,), **parts)
+    with reading_numbers():
+        parsed: Run = tyro.cli(run, prog=program, args=words, config=(tyro.conf.OmitArgPrefixes,), **parts)
     return parsed
 
 

@@ -94,13 +94,13 @@ def say_ap(answer: Mapping[str, Any]) -> None:
     say(" ".join(f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in values.items()))
 
 
-def table(content: Mapping[str, Any]) -> None:
+def say_table(content: Mapping[str, Any]) -> None:
     width = max(map(len, content), default=0)
     for name, value in content.items():
         say(f"{name:{width}}  {value}")
 
 
-def reasons(skipped: Mapping[str, int]) -> str:
+def counted_reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
 
 
