@@ -97,7 +97,7 @@ def _beyond_means(error: Exception) -> str | None:
 
     out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", MemoryError)
     if isinstance(error, (MemoryError, out_of_memory)) or "can't allocate memory" in f"{error}":
-        return f"out of memory ({error or type(error).__name__}); take fewer frames (--every) or smaller images"
+        return f"out of memory ({str(error) or type(error).__name__}); take fewer frames (--every) or smaller images"
     if isinstance(error, RecursionError):
         return f"a file is nested too deeply to be read ({error})"
     if isinstance(error, SafetensorError):  # a full disk, for one: it is no OSError

@@ -28,7 +28,14 @@ def check_json(target: str | None) -> None:
     if target is not None and target != "-":
         from seg3r.files import check_file
 
-        check_file(Path(target).expanduser() if target else Path())
+        check_file(_at_home(Path(target)))
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise InputError(f"{path}: nobody has this home folder; name another place") from error
 
 
 def expanded(command: Any) -> Any:
@@ -37,10 +44,7 @@ def expanded(command: Any) -> Any:
     for field in fields(command):
         value = getattr(command, field.name)
         if isinstance(value, Path):
-            try:
-                changes[field.name] = value.expanduser()
-            except RuntimeError as error:
-                raise InputError(f"{value}: nobody has this home folder; name another place") from error
+            changes[field.name] = _at_home(value)
         elif is_dataclass(value):
             changes[field.name] = expanded(value)
     return replace(command, **changes)

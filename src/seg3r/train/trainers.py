@@ -93,7 +93,8 @@ def cut3r_from_walks(
     return train_cut3r(
         rendered, out, recipe.depth_steps, recipe.clip_steps, recipe.seed, device, peak=recipe.peak,
         depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
-        data=_described(rendered), progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick), crew=context,
+        data=_described(rendered), crew=context,
+        progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick),
     )
 
 
