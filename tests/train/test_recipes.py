@@ -4,6 +4,7 @@ anything runs."""
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 from seg3r.cli import main, parse_command
 from seg3r.embed.refined_queries import load_refiner
 from seg3r.errors import InputError
+from seg3r.lock import sole_writer
+from seg3r.train import trainers
 from seg3r.train.recipes import ClipRecipe, Cut3rRecipe, MllmRecipe, QueryRefinerRecipe, Recipe
 from seg3r.weights.bundled import bundled
 from tests.commands import refused
@@ -107,6 +110,17 @@ def test_a_query_refiner_from_walks(tmp_path: Path, capsys: pytest.CaptureFixtur
     again = parse_command([*card["command"].split()[1:], "--out", "run"]).recipe
     assert again == QueryRefinerRecipe(steps=2, rooms=1, clips=1, clip_length=3, distil=0.0)
     assert load_refiner(tmp_path / "run" / "model").config.features == 81
+
+
+def test_a_training_that_runs_is_seen_before_anything_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainers, "rendered_walks", lambda *_: pytest.fail("rendered first"))
+    with sole_writer(tmp_path / "out"), ThreadPoolExecutor(1) as pool:
+        trouble = pool.submit(
+            trainers.cut3r_from_walks, Cut3rRecipe(), tmp_path / "out", walks=tmp_path / "walks"
+        ).exception()
+    assert isinstance(trouble, InputError) and str(trouble).startswith("another run (pid")
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
 from seg3r.errors import InputError
 from seg3r.files import check_writable
+from seg3r.lock import sole_writer
 from seg3r.presets.device import check_device
 from seg3r.presets.mappers import preset_named
 from seg3r.presets.preset import Preset, PresetName
@@ -46,17 +48,17 @@ def clip_from_rooms(
     """Train a small SigLIP on crops of mapped rooms; returns the folder that its adapter loads.
 
     Raises:
-        InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used; several
-            processes.
+        InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used; another
+            run that writes to `out`; several processes.
     """
-    _alone("clip", _begin(out, resume, device, maps))
-    seen = seen_rooms(recipe.rooms, maps, tick)
-    regions = RegionBatches(seen, seed=recipe.seed)
-    return train_clip(
-        regions, regions.text_batch, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
-        recipe.text_weight, command=_command("clip", recipe), data=_mapped(recipe.rooms),
-        progress=_losses("clip", recipe.steps, tick),
-    )
+    with _training(out, resume, device, maps) as context:
+        _check_alone("clip", context)
+        regions = RegionBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
+        return train_clip(
+            regions, regions.text_batch, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
+            recipe.text_weight, command=_command("clip", recipe), data=_mapped(recipe.rooms),
+            progress=_losses("clip", recipe.steps, tick),
+        )
 
 
 def mllm_from_rooms(
@@ -68,13 +70,14 @@ def mllm_from_rooms(
     Raises:
         InputError: as `clip_from_rooms`.
     """
-    _alone("mllm", _begin(out, resume, device, maps))
-    talks = ChatBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
-    return train_mllm(
-        talks.sights, talks.words, talks, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
-        recipe.eye_steps, recipe.word_steps, command=_command("mllm", recipe), data=_mapped(recipe.rooms),
-        progress=_losses("mllm", recipe.steps, tick),
-    )
+    with _training(out, resume, device, maps) as context:
+        _check_alone("mllm", context)
+        talks = ChatBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
+        return train_mllm(
+            talks.sights, talks.words, talks, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
+            recipe.eye_steps, recipe.word_steps, command=_command("mllm", recipe), data=_mapped(recipe.rooms),
+            progress=_losses("mllm", recipe.steps, tick),
+        )
 
 
 def cut3r_from_walks(
@@ -86,16 +89,16 @@ def cut3r_from_walks(
     Raises:
         InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used.
     """
-    context = _begin(out, resume, device, walks)
-    tick = tick if context.main else None
-    with context.main_first():
-        rendered = rendered_walks(recipe.rooms, walks, tick)
-    return train_cut3r(
-        rendered, out, recipe.depth_steps, recipe.clip_steps, recipe.seed, device, peak=recipe.peak,
-        depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
-        data=_described(rendered), crew=context,
-        progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick),
-    )
+    with _training(out, resume, device, walks) as context:
+        tick = tick if context.main else None
+        with context.main_first():
+            rendered = rendered_walks(recipe.rooms, walks, tick)
+        return train_cut3r(
+            rendered, out, recipe.depth_steps, recipe.clip_steps, recipe.seed, device, peak=recipe.peak,
+            depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
+            data=_described(rendered), crew=context,
+            progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick),
+        )
 
 
 def query_refiner_from_clips(
@@ -112,20 +115,21 @@ def query_refiner_from_clips(
         InputError: `out` holds a run and `resume` is not asked for; a place or a device that cannot be used; no video;
             weights that are not on this disk.
     """
-    context = _begin(out, resume, device, walks)
-    parts, tick = preset_named(preset), tick if context.main else None
-    with context.main_first():
-        clips, data = prepared_clips(out / "clips", recipe, walks, videos, parts, tick)
     command = _command("query-refiner", recipe) + (f" --videos {videos}" if videos else "")
-    return queries.train_query_refiner(
-        clips, out, recipe.steps, parts.refiner_config, recipe.seed, device, recipe.peak, recipe.warmup,
-        recipe.drop_tokens, recipe.distil, recipe.cross, command=f"{command} --preset {parts.name}", data=data,
-        progress=_losses("query-refiner", recipe.steps, tick), crew=context,
-    )
+    with _training(out, resume, device, walks) as context:
+        parts, tick = preset_named(preset), tick if context.main else None
+        with context.main_first():
+            clips, data = prepared_clips(out / "clips", recipe, walks, videos, parts, tick)
+        return queries.train_query_refiner(
+            clips, out, recipe.steps, parts.refiner_config, recipe.seed, device, recipe.peak, recipe.warmup,
+            recipe.drop_tokens, recipe.distil, recipe.cross, command=f"{command} --preset {parts.name}", data=data,
+            progress=_losses("query-refiner", recipe.steps, tick), crew=context,
+        )
 
 
-def _begin(out: Path, resume: bool, device: str, data: Path) -> DistributedContext:
-    """Everything that can be refused before anything runs."""
+@contextmanager
+def _training(out: Path, resume: bool, device: str, data: Path) -> Iterator[DistributedContext]:
+    """The processes of a training that alone writes to `out`. All that can be refused is, before anything runs."""
     check_device(device)
     for folder in (out, data):
         if folder.is_file():
@@ -134,10 +138,11 @@ def _begin(out: Path, resume: bool, device: str, data: Path) -> DistributedConte
     context = DistributedContext(device)
     if context.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
         raise InputError(f"{out}: holds a run; --resume goes on with it")
-    return context
+    with sole_writer(out) if context.main else nullcontext():
+        yield context
 
 
-def _alone(name: str, context: DistributedContext) -> None:
+def _check_alone(name: str, context: DistributedContext) -> None:
     if context.count > 1:
         raise InputError(f"{name} learns in one process; cut3r and query-refiner learn in several")
 
