@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
@@ -40,10 +41,15 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"seg3r {version('seg3r')}\n"
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", ["--help", "weights list --json", "weights list"])
-def test_a_reader_that_goes_away_is_no_error(words: str) -> None:
+def test_a_reader_that_goes_away_is_no_error(words: str, unbuffered: str) -> None:
+    """Be it noticed at the first line, or when the interpreter ends."""
     script = f"set -o pipefail; {shlex.quote(sys.executable)} -m seg3r {words} | (exec 0<&-; sleep 0.1)"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["bash", "-c", script], env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, capture_output=True, text=True,
+        check=False,
+    )
     assert done.stderr == ""
     assert done.returncode in (0, 141)
 

@@ -83,7 +83,7 @@ def test_help_tells_what_each_number_is(method: str, capsys: pytest.CaptureFixtu
 
 
 def test_a_flag_that_is_not_given_keeps_the_presets_number() -> None:
-    assert BUNDLED_NUMBERS != MoonSeg3RConfig(), "or this test says nothing"
+    assert Bundled().moonseg3r != Foundation().moonseg3r, "or this test says nothing"
     standards = {"bundled": Bundled().moonseg3r, "foundation": Foundation().moonseg3r}
     for preset, standard in standards.items():
         for spelt in (["--preset", preset], [f"--preset={preset}"]):
