@@ -109,6 +109,7 @@ def test_our_own_mistakes_are_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
         (("evaluate", "map", "FOLDER", "--points", "p", "--gt", "g", "--max-dist", "nan"), "--max-dist-m nan"),
         (("evaluate", "map", "FOLDER", "--points", "p", "--gt", "g", "--max-dist-m", "0"), "--max-dist-m 0"),
         (("ask", "FOLDER", "chair", "--device", "nope"), "--device: 'nope'"),
+        (("ask", "FOLDER", "chair", "--page", "FOLDER"), "a folder; name a file"),
         (("ask", "FOLDER", "chair", "--json", "FOLDER"), "a folder; name a file"),
         (("superpoints", "FILE", "--out", "FOLDER"), "a folder; name a file"),
         (("superpoints", "FILE", "--out", "o.npy", "--k", "nan"), "--k nan"),

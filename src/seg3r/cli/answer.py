@@ -27,13 +27,20 @@ class Ask:
     """Another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint."""
     device: str | None = None
     """Where networks run, such as cpu or cuda:1; by default an accelerator where there is one."""
+    page: Path | None = None
+    """Write a page here that shows the answer in the map."""
     json: JsonFile = None
     """Write the answer here (- : to standard output)."""
 
     def __call__(self) -> None:
         from seg3r import api
+        from seg3r.files import check_file
 
-        told = api.ask(self.map, self.question, self.answer, self.preset, chat=self.chat, device=self.device)
+        if self.page is not None:
+            check_file(self.page)
+        told = api.ask(
+            self.map, self.question, self.answer, self.preset, chat=self.chat, page=self.page, device=self.device
+        )
         emit(self.json, told)
         if self.json != "-":
             for answer in told["answers"]:

@@ -88,7 +88,7 @@ class EndpointChat:
             return list(pool.map(self._ask, prompts))
 
     def _ask(self, prompt: Prompt) -> Reply:
-        images = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in prompt.images]
+        images = [{"type": "image_url", "image_url": {"url": png_url(image)}} for image in prompt.images]
         body: dict[str, Any] = {
             "model": self.model,
             "messages": [{"role": "user", "content": [*images, {"type": "text", "text": prompt.text}]}],
@@ -209,7 +209,7 @@ def _confidence(choice: Any) -> float | None:
     return math.exp(min(mean, 0.0)) if mean < 1e-3 else None  # not for NaN either
 
 
-def data_url(image: UInt8[Tensor, "H W 3"]) -> str:
+def png_url(image: UInt8[Tensor, "H W 3"]) -> str:
     """The image as a PNG in a URL."""
     from PIL import Image
 
