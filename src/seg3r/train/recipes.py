@@ -71,11 +71,11 @@ def train(
     """
     check_choice("trainable", twin, get_args(Twin))
     parts = preset_named(preset)
-    crew = DistributedContext(device)
-    if crew.count > 1 and twin not in ("cut3r", "moonseg3r"):
+    context = DistributedContext(device)
+    if context.count > 1 and twin not in ("cut3r", "moonseg3r"):
         raise InputError(f"{twin} learns in one process; cut3r and moonseg3r learn in several")
-    tick = tick if crew.main else None
-    if crew.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
+    tick = tick if context.main else None
+    if context.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
         raise InputError(f"{out}: holds a run; --resume goes on with it")
     if twin != "moonseg3r" and (videos is not None or parts.name != "bundled" or plain):
         raise InputError(f"{twin} learns on rooms; videos, preset and plain are moonseg3r's")
@@ -83,29 +83,33 @@ def train(
     command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
     note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
     if twin == "cut3r":
-        with crew.main_first():
+        with context.main_first():
             rendered = rendered_walks(many, walks, tick)
         depth_steps = round(DEPTH_SHARE * count)
         return train_cut3r(
-            rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
-            data=_described(rendered), progress=note, crew=crew,
+            rendered, out, depth_steps, clip_steps=count - depth_steps, seed=seed, device=device, command=command,
+            data=_described(rendered), progress=note, context=context,
         )
     if twin == "moonseg3r":
-        with crew.main_first():
+        with context.main_first():
             clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
         command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
-        return queries.train_moonseg3r(
-            clips, out, count, parts.refiner_config, seed, device, distil=0.0 if plain else queries.DISTIL,
-            command=command, data=data, progress=note, crew=crew,
+        return queries.train_query_refiner(
+            clips, out, count, config=parts.refiner_config, seed=seed, device=device, distil=0.0 if plain else queries.DISTIL,
+            command=command, data=data, progress=note, context=context,
         )
     seen = seen_rooms(many, maps, tick)
     data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
     if twin == "clip":
-        looks = RegionBatches(seen, seed=seed)
-        return train_clip(looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note)
+        regions = RegionBatches(seen, seed=seed)
+        return train_clip(
+            regions, regions.text_batch, count, out=out, seed=seed, device=device, command=command, data=data,
+            progress=note,
+        )
     talks = ChatBatches(seen, seed=seed)
     return train_mllm(
-        talks.sights, talks.words, talks, count, out, seed, device, command=command, data=data, progress=note
+        talks.pictures, talks.words, talks, steps=count, out=out, seed=seed, device=device, command=command, data=data,
+        progress=note,
     )
 
 
@@ -121,19 +125,19 @@ def prepared_clips(
 ) -> tuple[queries.PreparedClips, str]:
     """Clips as the frozen parts of the method see them, and what they are, in words."""
     segment = preset.mask_generator() or GeometricSegmenter()
-    lessons: Iterator[queries.TrainingClip]
+    chosen: Iterator[queries.TrainingClip]
     if videos is None:
         rendered = rendered_walks(rooms, walks, tick)
-        lessons = queries.walk_clips(rendered, CLIPS, CLIP_LENGTH, seed)
+        chosen = queries.walk_clips(rendered, CLIPS, CLIP_LENGTH, seed)
         data = f"{CLIPS} clips of {CLIP_LENGTH} frames from {_described(rendered)}; their true masks"
     else:
         recordings = list(_recordings(videos))
-        lessons = queries.recording_clips(recordings, segment, PAPER_LENGTH, seed)
+        chosen = queries.recording_clips(recordings, segment, PAPER_LENGTH, seed)
         data = f"clips of {PAPER_LENGTH} frames from {len(recordings)} recordings; masks of the segmenter"
     note = _named(tick, "preparing clips")
     made = queries.prepare_clips(
-        lessons, preset.cut3r(), preset.dense_features(), folder,
-        None if note is None else lambda done: note(done, CLIPS if videos is None else done),
+        chosen, preset.cut3r(), preset.dense_features(), folder=folder,
+        progress=None if note is None else lambda done: note(done, CLIPS if videos is None else done),
     )
     return made, data
 
@@ -159,13 +163,13 @@ def _recordings(folder: Path) -> Iterator[Source]:
 
 
 def seen_rooms(rooms: int, maps: Path, tick: Tick | None = None) -> list[SeenRoom]:
-    """Rooms of the train split, mapped and cut into looks: with true masks, every second one with the geometric
+    """Rooms of the train split, mapped and cut into crops: with true masks, every second one with the geometric
     segmenter's too."""
     seeds = split_seeds("train", rooms, FIRST_ROOM)
     seen = []
     for masks, chosen in (("truth", seeds), ("geometric", seeds[::2])):
         map_rooms(chosen, masks, maps / masks, _named(tick, f"mapping ({masks} masks)"))
-        seen += see_rooms(chosen, maps / masks, _named(tick, "looking"))
+        seen += see_rooms(chosen, maps / masks, _named(tick, "cutting crops"))
     return seen
 
 
