@@ -1,4 +1,4 @@
-"""A made-up walk: a lap round a room of points with descriptors of their own, and a similarity by which it may slide."""
+"""A made-up walk: a lap round a room of points with a descriptor each, and a similarity by which it may slide."""
 
 from __future__ import annotations
 

@@ -31,7 +31,9 @@ def test_what_was_shaken_comes_back() -> None:
     poses, points, camera, point, seen = world()
     free = np.array([False, False, True, True, True])
     moved = points + np.random.default_rng(2).normal(0, 0.05, points.shape)
-    done = bundle_adjust(shaken(poses, free), free, moved, camera=camera, point=point, pixels=seen, focal=FOCAL, rounds=20)
+    done = bundle_adjust(
+        shaken(poses, free), free, moved, camera=camera, point=point, pixels=seen, focal=FOCAL, rounds=20
+    )
     assert np.abs(done.poses - poses).max() < 1e-3 and np.abs(done.points - points).max() < 1e-2
     assert np.array_equal(done.poses[:2], poses[:2]) and done.focal == FOCAL
 

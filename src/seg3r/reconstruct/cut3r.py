@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from torch.nn import functional
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
+from seg3r.models.images import by_long_side
 from seg3r.reconstruct.motion import FlowMotion, FlowView
 from seg3r.types import Camera, Frame, View
 
@@ -72,7 +73,13 @@ class Cut3rReconstructor:
         self.reset_every, self.gate, self.device = reset_every, gate, torch.device(device)
         depth = model.config.decoder_depth
         self.tap = tuple(range(max(0, depth - layers), depth))
-        self.motion = FlowMotion() if pose == "solver" else None
+        self.motion: FlowMotion | None
+        if pose == "head":
+            self.motion = None
+        elif pose == "solver":
+            self.motion = FlowMotion()
+        else:
+            assert_never(pose)
         self.reset()
 
     def reset(self) -> None:
@@ -137,7 +144,7 @@ class Cut3rReconstructor:
     ) -> tuple[UInt8[Tensor, "H W 3"], Float32[Tensor, "H W"], Float32[Tensor, "H W"], Float64[Tensor, "3 3"]]:
         """Image, depth, confidence and intrinsics on the grid of the view."""
         full = (frame.rgb.shape[0], frame.rgb.shape[1])
-        size = _long_side(full, min(self.view_side, max(full)))
+        size = by_long_side(full, min(self.view_side, max(full)))
         rgb = frame.rgb if size == full else _resized(frame.rgb, size)
         top, left, bottom, right = _scaled_window(window, full, size)
         within = (bottom - top, right - left)
@@ -240,7 +247,7 @@ def network_input(
         the image, and which rows and columns of the original it covers (first, first, end, end), in pixels.
     """
     H, W = rgb.shape[:2]
-    h, w = _long_side((H, W), side)
+    h, w = by_long_side((H, W), side)
     small = _resized(rgb, (h, w), Image.Resampling.LANCZOS if max(H, W) > side else Image.Resampling.BICUBIC)
     rows, columns = h // patch * patch, w // patch * patch
     if h == w:
@@ -283,11 +290,6 @@ def matrix(pose: Pose) -> Float64[Tensor, "4 4"]:
     ], dtype=torch.float64)
     T[:3, 3] = pose.translation[0].double().cpu()
     return T
-
-
-def _long_side(size: tuple[int, int], side: int) -> tuple[int, int]:
-    h, w = (max(1, round(n * side / max(size))) for n in size)
-    return h, w
 
 
 def _resized(

@@ -5,8 +5,8 @@ Up to scale: at the start the points have a median depth of `median_m`, so that 
 wait until it is known well (20 keyframes), and come together.
 
 Where a blurred stretch leaves few known points in view the scale may slide. Steps out of all proportion are refused and
-reported (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then on,
-views given before stay where they are, and an event reports it.
+reported (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then
+on, views given before stay where they are, and an event reports it.
 """
 
 from __future__ import annotations

@@ -102,8 +102,8 @@ class PointMap:
         return f[one], p[one]
 
     def add(self, latest: PoseKeyframe) -> bool:
-        """A keyframe, the points it makes with those before it, adjusted together with the last ones. Whether everything was
-        adjusted, the focal length with it."""
+        """A keyframe and the points it makes with those before it, adjusted together with the last ones. Whether
+        everything was adjusted, the focal length with it."""
         for other in self.keyframes[-PARTNERS:][::-1]:
             self._triangulate(latest, other)
         self.keyframes.append(latest)

@@ -44,7 +44,7 @@ class Small(NamedTuple):
 @dataclass(frozen=True)
 class Sweep:
     """Planes of even inverse depth (Collins, CVPR 1996) compared by zero-mean normalised correlation, the two best
-    sources of each pixel; semi-global matching (Hirschmueller, PAMI 2008); what earlier views of the same surface found.
+    sources of each pixel; semi-global matching (Hirschmueller, PAMI 2008); earlier depth of the same surface.
 
     Nothing is filled in: a pixel without a sure answer has confidence 0.
     """

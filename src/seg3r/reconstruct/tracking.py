@@ -1,6 +1,6 @@
 """Where a single camera was: features, a map of points, the pose that explains what is seen of it (frame by frame).
 
-After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by their descriptors, by
+After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by descriptor, by
 being followed and by projection, bundle adjustment of the last keyframes and now and then of many, loops closed. Up to
 scale: the first points have a median depth of `median_m`.
 """
@@ -220,8 +220,8 @@ class Tracker:
         return Tracked(T_cam_world.copy(), (self.map.points[point] @ T_cam_world[:3, :3].T + T_cam_world[:3, 3])[:, 2])
 
     def _found(self, index: int, seen: Features) -> _Found | None:
-        """Of what follows the last frame, what goes on as before, and what merely has like descriptors, the pose that agrees
-        with most points and is no leap."""
+        """Of what follows the last frame, what goes on as before, and what matches by descriptor alone, the pose that
+        agrees with most points and is no leap."""
         tried = [self._followed(seen)]
         if not self._missed and (tried[0] is None or len(tried[0].point) < SCARCE):
             tried.append(self._located(self._step @ self._pose, seen, 24.0))

@@ -181,7 +181,8 @@ def train_cut3r(
     model.to(context.device)
     curriculum = Curriculum(model, ClipBatches(walks, seed), context.device)
     hours = learn(
-        model, curriculum.depth, depth_steps, out=out / "depth", peak=peak, warmup=300, progress=progress, context=context
+        model, curriculum.depth, depth_steps, out=out / "depth", peak=peak, warmup=300, progress=progress,
+        context=context,
     )
     short = clip_steps // 2 * context.count
 

@@ -95,8 +95,8 @@ def train(
             clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
         command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
         return queries.train_query_refiner(
-            clips, out, count, config=parts.refiner_config, seed=seed, device=device, distil=0.0 if plain else queries.DISTIL,
-            command=command, data=data, progress=note, context=context,
+            clips, out, count, config=parts.refiner_config, seed=seed, device=device,
+            distil=0.0 if plain else queries.DISTIL, command=command, data=data, progress=note, context=context,
         )
     seen = seen_rooms(many, maps, tick)
     data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"

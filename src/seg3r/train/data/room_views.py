@@ -1,7 +1,7 @@
 """Mapped rooms -> what the bundled models learn from: crops with true and false phrases, questions with their answers.
 
-Pictures and facts are made by the functions of `describe/` and `label/`, on maps that the method itself made: what is learnt is what
-will be asked.
+Pictures and facts are made by the functions of `describe/`, prompts by those of `label/`, on maps that the method
+itself made: what is learnt is what will be asked.
 """
 
 from __future__ import annotations
@@ -107,7 +107,8 @@ def _seen(seed: int, crops: Path) -> SeenRoom:
 
     def views(kind: str) -> tuple[tuple[Picture, ...], ...]:
         return tuple(
-            tuple(arrays[f"{n}.{v}.{kind}"] for v in range(VIEWS_EACH) if f"{n}.{v}.{kind}" in arrays) for n in range(count)
+            tuple(arrays[f"{n}.{v}.{kind}"] for v in range(VIEWS_EACH) if f"{n}.{v}.{kind}" in arrays)
+            for n in range(count)
         )
 
     things = tuple(_thing(thing) for thing in facts["things"])

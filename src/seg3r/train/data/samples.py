@@ -1,4 +1,4 @@
-"""What the two training loops eat: who makes them (see `room_views`) and who learns from them need not know one another."""
+"""Samples of the trainings: who makes them (see `room_views`) and who learns from them need not know one another."""
 
 from __future__ import annotations
 

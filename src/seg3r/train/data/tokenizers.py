@@ -1,4 +1,4 @@
-"""A small byte-level tokenizer from the phrases a small model will meet: any text has tokens, frequent words have one."""
+"""A small byte-level tokenizer from the phrases a model will meet: any text has tokens, frequent words have one."""
 
 from __future__ import annotations
 
