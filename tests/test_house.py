@@ -17,20 +17,21 @@ HOUSE = Path(seg3r.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("*.py"))
 
-GROUND = {"errors", "types", "geometry", "kernels", "files"}
+GROUND = {"errors", "types", "geometry", "kernels", "text", "lock", "files"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label", "answer"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "describe", "language"}
 """What a stage may stand on."""
-OUTLOOK = GROUND | {"scene", "superpoints", "score", "describe"}
+OUTLOOK = GROUND | {"scene", "superpoints", "describe"}
 """What may look at a finished map."""
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods", "metrics", "datasets", "presets"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "files": {"errors"}, "types": {"errors"},
+    "errors": set(), "kernels": set(), "geometry": set(), "text": set(), "lock": {"errors", "text"},
+    "files": {"errors", "lock"}, "types": {"errors"},
     "weights": {"errors", "files"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": {"errors", "kernels"},
     "protocols": {"types", "scene"},
-    "lift": GROUND | {"scene"}, "score": {"scene"},
+    "lift": GROUND | {"scene"},
     "describe": OUTLOOK, "language": GROUND | {"models", "protocols", "weights"},
     **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"}, "answer": HALL | {"label"},
     "mapper": GROUND | {"protocols", "scene"},
@@ -38,7 +39,7 @@ MAY_IMPORT = {
     "datasets": GROUND | {"metrics", "rooms", "sources", "segment", "superpoints"},
     "resume": GROUND | {"mapper", "protocols", "reconstruct", "scene", "sources"},
     "presets": WORKSHOP,
-    "evaluate": WORKSHOP | {"score"},
+    "evaluate": WORKSHOP,
     "train": WORKSHOP,
     "report": OUTLOOK, "export": OUTLOOK | {"report"},
     "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "train", "resume"},

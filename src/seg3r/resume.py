@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 
 from seg3r.errors import InputError
 from seg3r.files import write_tensors, write_text
+from seg3r.lock import beside
 from seg3r.mapper import Mapper
 from seg3r.protocols import Reconstructor, Remembers
 from seg3r.reconstruct.joined import Joined
@@ -19,12 +21,15 @@ from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import Recording
 
+PLACES = ("source", "masks", "vocabulary", "mesh", "geometry", "refiner")
+"""Settings that name a file or a folder, or may."""
+
 
 class Checkpoints:
     """Of a run into `out`. Everything lies under the position of the next frame: whole or not there."""
 
     def __init__(self, out: Path) -> None:
-        self.folder = out.parent / f".{out.name}.partial"
+        self.folder = beside(out.resolve(), "partial")
 
     def begin(self, mapper: Mapper, recording: Recording, settings: Mapping[str, object], resume: bool) -> int:
         """Prepare the folder; the position in the recording to start from.
@@ -36,7 +41,8 @@ class Checkpoints:
         Raises:
             InputError: the checkpoint is another run's.
         """
-        ours = json.dumps(settings, sort_keys=True, default=str)
+        named = {name: _plain_path(name, value) for name, value in settings.items()}
+        ours = json.dumps(named, sort_keys=True, default=str)
         checkpoint = self.last()
         if resume and checkpoint is not None:
             theirs = (self.folder / "settings.json").read_text(encoding="utf-8")
@@ -90,8 +96,15 @@ class Checkpoints:
             for frame in recording.iterate(0):
                 if recording.position(frame.index) >= position:
                     break
-                mapper.reconstruct(frame)
+                mapper.reconstruct(mapper.local(frame))
         return position
+
+
+def _plain_path(name: str, value: object) -> object:
+    """`office/` is `office`, for those settings that name a place."""
+    if name not in PLACES or not isinstance(value, str) or not value or "://" in value:
+        return value
+    return os.path.normpath(value)
 
 
 def _remembering(mapper: Mapper) -> dict[str, Remembers]:

@@ -65,7 +65,7 @@ def test_both_end_with_the_same_weights(runs: Path) -> None:
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
-def test_they_are_those_of_one_process_on_both_lessons(runs: Path) -> None:
+def test_they_are_those_of_one_process_on_both_samples(runs: Path) -> None:
     together, joint, fresh = weights(runs, "whole-0"), weights(runs, "joint"), net().state_dict()
     for name, value in joint.items():
         assert torch.allclose(together[name], value, atol=1e-5), name

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float, Int, Int64
 
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
+from seg3r.geometry import narrowed
 
 LARGEST_INSTANCE = 999
 """Of a scene: ids are label * 1000 + instance."""
@@ -68,14 +69,16 @@ def read_ply(path: Path, elements: Sequence[str]) -> dict[str, dict[str, np.ndar
     return found
 
 
-def vertices_of(path: Path, columns: dict[str, np.ndarray]) -> Float32[np.ndarray, "v 3"]:
-    """x, y, z of a vertex element."""
+def vertices_of(path: Path, columns: dict[str, np.ndarray]) -> Float[np.ndarray, "v 3"]:
+    """x, y, z of a vertex element: float32, doubles far from the world's origin if the file has them."""
     if absent := [axis for axis in "xyz" if axis not in columns]:
         raise InputError(f"{path}: its vertices have no {absent[0]}")
-    return np.stack([columns[axis].astype(np.float32) for axis in "xyz"], axis=1)
+    double = columns["x"].dtype == np.float64
+    vertices = np.stack([columns[axis].astype(np.float64 if double else np.float32) for axis in "xyz"], axis=1)
+    return narrowed(vertices) if double else vertices
 
 
-def read_vertices(path: Path) -> Float32[np.ndarray, "v 3"]:
+def read_vertices(path: Path) -> Float[np.ndarray, "v 3"]:
     """The vertices of a mesh or cloud in a PLY file, in the file's order."""
     return vertices_of(path, read_ply(path, ("vertex",))["vertex"])
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
+from seg3r.geometry import narrowed
 from seg3r.rooms import labelled_cloud, renderer_of, split_seeds
 from seg3r.rooms.cloud import sample_surface, seen_by
 from seg3r.segment.saved import IdMap, folder_reader
@@ -95,7 +96,7 @@ def read_truth(points: Path, ids: Path) -> Truth:
     labels = read_ground_truth(ids)
     if len(labels) != len(vertices):
         raise InputError(f"{ids}: {len(labels)} ids for the {len(vertices)} points of {points}")
-    return Truth(vertices.astype(np.float32), labels.astype(np.int64))
+    return Truth(narrowed(vertices.astype(np.float64)), labels.astype(np.int64))
 
 
 def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:

@@ -121,8 +121,7 @@ class FlowMotion:
         move = -np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), g)
         step = np.eye(4)
         step[:3, :3], step[:3, 3] = Rotation.from_rotvec(move[3:]).as_matrix(), move[:3]
-        T = step @ T
-        return T
+        return np.asarray(step @ T, np.float64)
 
 
 class FlowSamples(NamedTuple):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int32
 
-from seg3r.refine.consistency import masks_of
 from seg3r.scene import SceneMap
 from seg3r.types import Keyframe
 
@@ -50,7 +49,7 @@ class Consensus:
         points = [scene.points_of(i)[0] for i in ids]
         for keyframe in scene.keyframes:
             covered: Bool[np.ndarray, "k m"] = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
-            masks = masks_of(keyframe)
+            masks = keyframe.masks.flatten(1).numpy()
             for k, rows in enumerate(points):
                 pixels = scene.project(rows, keyframe, scene.visible_m).numpy()
                 covered[k] = self._covering(pixels, masks, keyframe)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
 from seg3r.errors import InputError, check_choice
+from seg3r.lock import sole_writer
 from seg3r.presets.mappers import preset_named
 from seg3r.presets.preset import Preset, PresetName
 from seg3r.protocols import Source
@@ -67,7 +69,8 @@ def train(
     Started by `accelerate launch` or `torchrun`, cut3r and moonseg3r are trained by several processes together.
 
     Raises:
-        InputError: `out` holds a run and `resume` is not asked for; several processes for what learns in one.
+        InputError: `out` holds a run and `resume` is not asked for; another run writes to it; several processes for
+            what learns in one.
     """
     check_choice("trainable", twin, get_args(Twin))
     parts = preset_named(preset)
@@ -82,35 +85,36 @@ def train(
     count, many = STEPS[twin] if steps is None else steps, ROOMS[twin] if rooms is None else rooms
     command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
     note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
-    if twin == "cut3r":
-        with context.main_first():
-            rendered = rendered_walks(many, walks, tick)
-        depth_steps = round(DEPTH_SHARE * count)
-        return train_cut3r(
-            rendered, out, depth_steps, clip_steps=count - depth_steps, seed=seed, device=device, command=command,
-            data=_described(rendered), progress=note, context=context,
+    with sole_writer(out) if context.main else nullcontext():
+        if twin == "cut3r":
+            with context.main_first():
+                rendered = rendered_walks(many, walks, tick)
+            depth_steps = round(DEPTH_SHARE * count)
+            return train_cut3r(
+                rendered, out, depth_steps, clip_steps=count - depth_steps, seed=seed, device=device, command=command,
+                data=_described(rendered), progress=note, context=context,
+            )
+        if twin == "moonseg3r":
+            with context.main_first():
+                clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
+            command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
+            return queries.train_query_refiner(
+                clips, out, count, config=parts.refiner_config, seed=seed, device=device,
+                distil=0.0 if plain else queries.DISTIL, command=command, data=data, progress=note, context=context,
+            )
+        seen = seen_rooms(many, maps, tick)
+        data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
+        if twin == "clip":
+            regions = RegionBatches(seen, seed=seed)
+            return train_clip(
+                regions, regions.text_batch, count, out=out, seed=seed, device=device, command=command, data=data,
+                progress=note,
+            )
+        talks = ChatBatches(seen, seed=seed)
+        return train_mllm(
+            talks.pictures, talks.words, talks, steps=count, out=out, seed=seed, device=device, command=command,
+            data=data, progress=note,
         )
-    if twin == "moonseg3r":
-        with context.main_first():
-            clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
-        command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
-        return queries.train_query_refiner(
-            clips, out, count, config=parts.refiner_config, seed=seed, device=device,
-            distil=0.0 if plain else queries.DISTIL, command=command, data=data, progress=note, context=context,
-        )
-    seen = seen_rooms(many, maps, tick)
-    data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
-    if twin == "clip":
-        regions = RegionBatches(seen, seed=seed)
-        return train_clip(
-            regions, regions.text_batch, count, out=out, seed=seed, device=device, command=command, data=data,
-            progress=note,
-        )
-    talks = ChatBatches(seen, seed=seed)
-    return train_mllm(
-        talks.pictures, talks.words, talks, steps=count, out=out, seed=seed, device=device, command=command, data=data,
-        progress=note,
-    )
 
 
 def rendered_walks(rooms: int, folder: Path, tick: Tick | None = None) -> Walks:
