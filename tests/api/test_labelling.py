@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from seg3r.api import labelling
 from seg3r.api.labelling import (
     ROOM_WORDS,
     Namer,
@@ -25,6 +23,8 @@ from seg3r.api.labelling import (
     weights_listed,
     words_called,
 )
+
+from seg3r.api import labelling
 from seg3r.datasets import DATASETS
 from seg3r.errors import InputError
 from seg3r.label.mllm import Mllm

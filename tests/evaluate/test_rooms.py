@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from seg3r.cli import main
+from tests.commands import refused
 from tests.evaluate import lookalikes
 from tests.evaluate.test_measure import SCENES, WALKED, surface
 from tests.sources import layouts
-from tests.commands import refused
 from tests.worlds import write_recording
 
 SCENE, LAST = SCENES[0], len(WALKED) - 1

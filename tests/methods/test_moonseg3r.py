@@ -68,7 +68,7 @@ def test_the_configs_numbers_arrive() -> None:
     assert isinstance(embed, RefinedQueries) and isinstance(associate, Fused)
     assert embed.refiner is refiner and embed.memory is not None and embed.token == "state"
     assert (embed.merge, embed.merge_adjacent) == (0.8, True)
-    assert (associate.look, associate.identity, associate.box, associate.overlap) == (1, 1, 1, 0)
+    assert (associate.visual, associate.identity, associate.box, associate.overlap) == (1, 1, 1, 0)
     assert (associate.threshold, associate.identity_frames, associate.box_trim) == (1.8, 5, 0.02)
     without = mapper(MoonSeg3RConfig(memory=False, token=False), refiner=refiner)
     embed, associate = without.embed, without.associate

@@ -110,7 +110,7 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
 
     mapper.embed = TruthIdentity(ids, 1000)
     mapper.associate = Fused(
-        look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0
+        visual=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_visual=None, least_contained=None, fragment=None
     )
 
 
