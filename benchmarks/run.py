@@ -134,7 +134,7 @@ def one_camera(early: int, late: int) -> dict[str, Any]:
         pass
     groups = {"reconstruct": ("reconstruct",), "segment": ("segment",), "refine_and_memory": ("embed",),
               "associate_and_scene": ("lift", "associate", "add", "maintain")}
-    embed = mapper.embed.stage
+    embed = mapper.embed
     assert isinstance(embed, RefinedQueries)
 
     def ms(stages: Sequence[str], at: int) -> float:

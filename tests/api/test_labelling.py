@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from seg3r.api import labelling
 from seg3r.api.labelling import (
     ROOM_WORDS,
     Namer,
@@ -25,6 +23,8 @@ from seg3r.api.labelling import (
     weights_listed,
     words_called,
 )
+
+from seg3r.api import labelling
 from seg3r.datasets import DATASETS
 from seg3r.errors import InputError
 from seg3r.label.mllm import Mllm
@@ -37,8 +37,8 @@ from seg3r.rooms import CLASSES
 from seg3r.scene import SceneMap
 from seg3r.types import Labels, Prompt, Reply
 from seg3r.weights import HOME, REGISTRY
-from tests.label.seen import ColorEncoder, map_of, place_of
 from tests.maps import table_map
+from tests.seen import ColorEncoder, map_of, place_of
 from tests.worlds import BoxWorld
 
 LOW = np.array([[-3, -3, -0.1], [-1.3, -0.3, 0.0], [-0.3, -0.3, 0.0], [0.7, -0.3, 0.0]])

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from seg3r.api.geometry import reconstructor
+
 from seg3r.sources.rooms import RoomsSource
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seg3r.api.geometry import reconstructor
+
 from tests.benchmarks.loading import benchmark
 
 retrieval = benchmark("retrieval")

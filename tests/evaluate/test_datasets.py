@@ -14,31 +14,15 @@ import torch
 
 from seg3r.errors import InputError
 from seg3r.evaluate.datasets import DatasetResult, Placed, evaluate_dataset, where_it_lies
-from seg3r.geometry import transform, unproject
 from seg3r.mapper import Mapper
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import open_source
 from seg3r.types import Frame, View
+from tests.datasets import lookalikes
+from tests.datasets.table import SCENES, WALKED, surface
 from tests.loops import mapper_of
-from tests.worlds import table_scene, walk, write_recording
-
-from . import lookalikes
-
-WALKED = walk(table_scene(), 8, (120, 160))
-SCENES = ("scene0011_00", "scene0015_00")
-
-
-def surface() -> tuple[np.ndarray, np.ndarray]:
-    """Points of two views, and the truth id of each."""
-    points, ids = [], []
-    for frame, truth in (WALKED[0], WALKED[3]):
-        assert frame.depth is not None and frame.camera is not None
-        seen = frame.depth > 0
-        world = transform(frame.camera.T_world_cam, unproject(frame.depth, frame.camera.K)[seen])
-        points.append(world.numpy())
-        ids.append(truth[seen].numpy())
-    return np.concatenate(points), np.concatenate(ids)
+from tests.worlds import write_recording
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +138,7 @@ def test_what_a_reconstructor_owes_at_the_end_counts(folder: Path) -> None:
 
     def late(frames: Iterable[Frame]) -> Mapper:
         made.append(mapper(frames))
-        made[-1].reconstruct.stage = Late()
+        made[-1].reconstruct = Late()
         return made[-1]
 
     result = evaluate_dataset("scannet200", folder, open_source, late, by_size, [SCENES[0]], every=2)

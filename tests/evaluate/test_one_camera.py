@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from seg3r.api.geometry import reconstructor
+from seg3r.api.mapping import BUNDLED_MOON
 
 from seg3r import api
 from seg3r.api import geometry
-from seg3r.api.geometry import reconstructor
-from seg3r.api.mapping import BUNDLED_MOON
 from seg3r.cli import main
 from seg3r.datasets.rooms import true_rooms
 from seg3r.errors import InputError
@@ -30,10 +30,10 @@ from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.sources import Recording, open_source
 from seg3r.types import Frame, View
+from tests.commands import refused
 from tests.evaluate.test_placement import ORDINARY, VERTICES, ious, mapper_at, moved
 from tests.evaluate.test_placement import WALKED as TRUE_WALK
 from tests.loops import Walked
-from tests.test_cli import refused
 from tests.worlds import table_scene, walk, write_recording
 
 WALKED = walk(table_scene(), 6, (96, 128))
@@ -205,7 +205,7 @@ class Elsewhere:
 def mapper_elsewhere(scale: float, seed: int = 0) -> Mapper:
     walked = moved(scale, seed)
     mapper = mapper_at(walked, scale)
-    mapper.reconstruct.stage = Elsewhere(walked, scale)
+    mapper.reconstruct = Elsewhere(walked, scale)
     return mapper
 
 

@@ -22,10 +22,10 @@ from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
+from tests.commands import refused
 from tests.evaluate import lookalikes
 from tests.maps import table_map
 from tests.sources import layouts
-from tests.test_cli import refused
 
 PARTS = 1000
 """Vertices of each thing."""

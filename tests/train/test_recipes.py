@@ -10,7 +10,7 @@ import pytest
 from seg3r.cli import main
 from seg3r.embed.refined_queries import load_refiner
 from seg3r.train import recipes as learning
-from tests.test_cli import refused
+from tests.commands import refused
 
 
 def test_a_query_refiner_from_walks(
