@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
 import numpy as np
@@ -15,6 +16,7 @@ from seg3r.describe.crops import CONTOUR
 from seg3r.describe.facts import COLORS, color_name
 from seg3r.geometry import look_at
 from seg3r.lift import Lift
+from seg3r.presets.bundled import Bundled
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.types import Camera, Frame, Masks, Matches, Prompt, Reply, Sighting
@@ -210,3 +212,24 @@ def _inside(image: np.ndarray) -> np.ndarray:
     r, c = int(rows.mean()), int(columns.mean())
     middle: np.ndarray = image[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].reshape(-1, 3).astype(np.float64)
     return middle
+
+
+# ---- a preset of these -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Colours(Bundled):
+    """The bundled parts, with an encoder and a language model that know colours."""
+
+    loaded: list[str] = field(default_factory=list)
+    """What was asked for, in this order."""
+    told: Colored = field(default_factory=Colored)
+    """The language model."""
+
+    def image_text(self) -> ColorEncoder:
+        self.loaded.append("encoder")
+        return ColorEncoder()
+
+    def chat(self) -> Colored:
+        self.loaded.append("chat")
+        return self.told
