@@ -18,10 +18,11 @@ from seg3r.mapper import Mapper
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import open_source
-from seg3r.types import Frame, View
+from seg3r.types import Frame
 from tests.datasets import lookalikes
 from tests.datasets.table import SCENES, WALKED, surface
 from tests.loops import mapper_of
+from tests.reconstruct.remembering import Late
 from tests.worlds import write_recording
 
 
@@ -115,30 +116,12 @@ def test_an_interrupted_measurement_goes_on(folder: Path, tmp_path: Path) -> Non
         measured(folder, saved=kept, settings={"method": "m"})
 
 
-class Late:
-    """A reconstructor two frames behind."""
-
-    def __init__(self) -> None:
-        self.waiting: list[View] = []
-
-    def __call__(self, frame: Frame) -> list[View]:
-        self.waiting.append(Sensor().view(frame))
-        return [self.waiting.pop(0)] if len(self.waiting) > 2 else []
-
-    def finish(self) -> list[View]:
-        owed, self.waiting = self.waiting, []
-        return owed
-
-    def reset(self) -> None:
-        self.waiting = []
-
-
 def test_what_a_reconstructor_owes_at_the_end_counts(folder: Path) -> None:
     made: list[Mapper] = []
 
     def late(frames: Iterable[Frame]) -> Mapper:
         made.append(mapper(frames))
-        made[-1].reconstruct = Late()
+        made[-1].reconstruct = Late(Sensor(), 2)
         return made[-1]
 
     result = evaluate_dataset("scannet200", folder, open_source, late, by_size, [SCENES[0]], every=2)

@@ -1,53 +1,71 @@
-"""A method measured on a room: the online curve, perfect masks, and what the files say."""
+"""A method measured on a room: the online curve, and the oracle ladder."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from functools import cache
 
 import pytest
 
-from seg3r import api
-from seg3r.cli import main
-from seg3r.errors import InputError
-from seg3r.rooms import split_seeds
+from seg3r.datasets.rooms import TrueRoom, true_rooms
+from seg3r.embed.oracle import TruthIdentity
+from seg3r.evaluate.rooms import give_identity, measure_rooms
+from seg3r.evaluate.run import Evaluation
+from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.presets.bundled import Bundled
+from seg3r.presets.mappers import opentrack3d
 
-SMALL = {"rooms": 1, "frame_count": 12, "size": (240, 320), "split": "train"}
+
+@cache
+def rooms() -> list[TrueRoom]:
+    return list(true_rooms("train", 1, 0, 12, (240, 320), "clean", keep=True))
+
+
+@cache
+def on_the_way() -> Evaluation:
+    """True masks, a point of the curve at every third frame."""
+    return measure_rooms(rooms(), Bundled(), masks="truth", online_every=3)
 
 
 def test_perfect_masks_on_clean_depth_are_nearly_perfect_instances() -> None:
-    answer = api.evaluate_rooms(masks="truth", depth="clean", online_every=6, **SMALL)
+    measured = on_the_way()
+    answer = measured.as_json()
     assert answer["AP50"] > 0.8  # twelve frames: what was seen once only is no instance yet
     assert answer["purity"] > 0.9
-    assert [point["frame"] for point in answer["online"]] == [6, 12]
+    assert [point["frame"] for point in answer["online"]] == [3, 6, 9, 12]
     assert answer["online"][-1]["AP"] == pytest.approx(answer["AP"])
-    assert answer["settings"]["masks"] == "truth"
+    assert answer["settings"]["masks"] == "truth" and answer["settings"]["preset"] == "bundled"
+    assert set(answer["median_ms"]) == {
+        "reconstruct", "segment", "embed", "lift", "associate", "add", "maintain", "refine"}
 
 
 def test_a_longer_look_finds_more() -> None:
-    curve = api.evaluate_rooms(masks="truth", depth="clean", online_every=3, **SMALL)["online"]
-    assert curve[0]["AP"] < curve[-1]["AP"]
+    curve = on_the_way().curve
+    assert curve[0][1] < curve[-1][1]
 
 
 def test_perfect_association_leaves_one_instance_per_thing() -> None:
-    answer = api.evaluate_rooms(masks="truth", association="truth", depth="clean", online_every=0, **SMALL)
-    assert answer["purity"] > 0.9
+    ticks: list[tuple[int, int]] = []
+    measured = measure_rooms(
+        rooms(), Bundled(), masks="truth", association="truth", progress=lambda *told: ticks.append(told))
+    assert measured.quality.purity > 0.9
+    assert [done for done, _ in ticks] == [1] and ticks[0][1] > 3
+    mapper = opentrack3d(Bundled())
+    give_identity(mapper, rooms()[0].recording)
+    assert isinstance(mapper.embed, TruthIdentity), "it is what the stage is, not a wrapper of it"
 
 
-def test_an_unknown_switch_is_named() -> None:
-    with pytest.raises(InputError, match="denoise"):
-        api.evaluate_rooms(without=("nothing",), **SMALL)
+def test_perfect_names_score_by_class() -> None:
+    """The last rung of the ladder: masks and names are true, so that only the map is measured."""
+    named = measure_rooms(rooms(), Bundled(), masks="truth", labels="truth")
+    overall = named.result.overall
+    assert overall.ap50 > 0.7 and named.settings["labels"] == "truth"
+    assert sum(ap.ap50 == ap.ap50 for ap in named.result.per_class.values()) > 3, "several classes are there"
+    assert [count for count, _ in named.curve] == [12], "names are given to the finished map"
+    voted = measure_rooms(rooms(), Bundled(), masks="truth", labels="votes")
+    assert voted.result.overall.ap50 == pytest.approx(overall.ap50, abs=0.1), "true masks bring true names"
 
 
-def test_a_written_room_is_measured_like_the_streamed_one(tmp_path: Path) -> None:
-    seed = split_seeds("train", 1)[0]
-    main(["rooms", "--seed", str(seed), "--frames", "12", "--size", "320x240", "--depth", "clean", "--out",
-          str(tmp_path / "room")])
-    main(["run", "opentrack3d", str(tmp_path / "room"), "--masks", "truth", "--out", str(tmp_path / "map"), "--json",
-          str(tmp_path / "figures.json")])
-    streamed = api.evaluate_rooms(masks="truth", depth="clean", online_every=0, **SMALL)
-    assert json.loads((tmp_path / "figures.json").read_text())["AP50"] == pytest.approx(streamed["AP50"], abs=0.1)
-    truth = tmp_path / "room" / "truth"
-    main(["evaluate", "map", str(tmp_path / "map"), "--points", str(truth / "cloud.ply"), "--gt",
-          str(truth / "ids.txt"), "--class-agnostic", "--json", str(tmp_path / "ap.json")])
-    assert json.loads((tmp_path / "ap.json").read_text())["AP50"] == pytest.approx(streamed["AP50"], abs=0.1)
+def test_the_config_is_the_methods() -> None:
+    coarse = measure_rooms(rooms(), Bundled(), OpenTrack3DConfig(voxel_m=0.1), masks="truth")
+    assert coarse.settings["max_dist_m"] == pytest.approx(0.15)
+    assert coarse.result.overall.ap < on_the_way().result.overall.ap
