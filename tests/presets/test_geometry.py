@@ -16,17 +16,15 @@ from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.saved import Saved
 from seg3r.reconstruct.sensor import Sensor
-
+from tests.worlds import table_scene, walk, write_recording
 
 KINDS: dict[Geometry, type] = {"cut3r": Cut3rReconstructor, "odometry": Odometry, "sensor": Sensor, "saved": Saved}
 
 
 @pytest.mark.parametrize("name", get_args(Geometry))
 def test_geometry_by_name(name: Geometry, tmp_path: Path) -> None:
-    for each in ("depth", "poses"):
-        (tmp_path / each).mkdir()
-        (tmp_path / each / "00000").touch()
-    options = GeometryOptions(folder=tmp_path) if name == "saved" else None
+    write_recording(tmp_path / "saved", walk(table_scene(), 1))
+    options = GeometryOptions(folder=tmp_path / "saved") if name == "saved" else None
     assert type(reconstructor(name, Bundled(), options)) is KINDS[name]
 
 
