@@ -1,4 +1,4 @@
-"""A method for one camera on data sets: small look-alikes with true masks, mapped and placed on their truth."""
+"""`seg3r evaluate`: a method for one camera on small look-alikes of data sets, tasks in words, a room from disk."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from seg3r.api import evaluate_rooms
 from seg3r.cli import main
+from seg3r.rooms import split_seeds
 from tests.commands import refused
 from tests.datasets import lookalikes
 from tests.datasets.table import SCENES, WALKED, surface
+from tests.datasets.visits import write_visit
 from tests.sources import layouts
 from tests.worlds import write_recording
 
@@ -119,10 +122,47 @@ def test_what_does_not_fit_is_said_in_one_line(
     scannet: Path, scenefun3d: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for flag, value in (("--reconstruct", "sensor"), ("--placement", "aligned"), ("--refiner", str(tmp_path))):
-        assert f"{flag} is moonseg3r's" in refused(capsys, "evaluate", "scannet200", str(scannet), flag, value)
-        assert f"{flag} is moonseg3r's" in refused(
+        assert "moonseg3r's" in refused(capsys, "evaluate", "scannet200", str(scannet), flag, value)
+        assert "moonseg3r's" in refused(
             capsys, "evaluate", "scenefun3d", str(scenefun3d), "--task", "2", flag, value)
     kept = tmp_path / "kept"
     assert str(tmp_path / "nobody") in refused(
         capsys, *moon(scannet, "--refiner", str(tmp_path / "nobody"), "--saved", str(kept)))
     assert not kept.exists()
+
+
+def test_task_2_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the bundled weights."""
+    wanted = write_visit(tmp_path / "visits")
+    command = ["evaluate", "scenefun3d", str(tmp_path / "visits"), "--every", "1", "--task", "2"]
+    main([*command, "--json", str(tmp_path / "2.json")])
+    said = capsys.readouterr().out
+    assert f"task 2: {len(wanted)} descriptions" in said and "mIoU" in said
+    told = json.loads((tmp_path / "2.json").read_text())
+    assert [each["text"] for each in told["descriptions"].values()] == wanted
+    assert told["settings"].items() >= {
+        "task": 2, "every": 1, "method": "opentrack3d", "preset": "bundled", "masks": None, "labels": "nearest",
+        "model": None,
+    }.items()
+    for flags, why in (
+        (["--labels", "votes"], "nearest or mllm"), (["--saved", str(tmp_path / "kept")], "--saved"),
+        (["--method", "moonseg3r"], "opentrack3d"), (["--chat", "qwen3-vl-4b"], "mllm"),
+        (["--scenes", "nowhere"], "nowhere"),
+    ):
+        assert why in refused(capsys, *command, *flags)
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_written_room_is_measured_like_the_streamed_one(tmp_path: Path) -> None:
+    seed = split_seeds("train", 1)[0]
+    main(["rooms", "--seed", str(seed), "--frames", "12", "--size", "320x240", "--depth", "clean", "--out",
+          str(tmp_path / "room")])
+    main(["run", "opentrack3d", str(tmp_path / "room"), "--masks", "truth", "--out", str(tmp_path / "map"), "--json",
+          str(tmp_path / "figures.json")])
+    streamed = evaluate_rooms(
+        masks="truth", depth="clean", online_every=0, rooms=1, frames=12, size=(240, 320), split="train")
+    assert json.loads((tmp_path / "figures.json").read_text())["AP50"] == pytest.approx(streamed["AP50"], abs=0.1)
+    truth = tmp_path / "room" / "truth"
+    main(["evaluate", "map", str(tmp_path / "map"), "--points", str(truth / "cloud.ply"), "--gt",
+          str(truth / "ids.txt"), "--class-agnostic", "--json", str(tmp_path / "ap.json")])
+    assert json.loads((tmp_path / "ap.json").read_text())["AP50"] == pytest.approx(streamed["AP50"], abs=0.1)
