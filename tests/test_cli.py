@@ -154,7 +154,6 @@ def test_info_as_json(recording: Path, capsys: pytest.CaptureFixture[str]) -> No
     ("words", "said"),
     [
         (("run", "opentrack3d", "nowhere", "--out", "OUT"), "nowhere"),
-        (("run", "nothing3d", "RECORDING", "--out", "OUT"), "opentrack3d"),
         (("run", "opentrack3d", "RECORDING", "--out", "FILE"), "file"),
         (("run", "opentrack3d", "RECORDING", "--masks", "masks_none", "--out", "OUT"), "masks_none"),
         (("run", "opentrack3d", "RECORDING", "--masks", "truth", "--out", "OUT"), "truth"),
@@ -181,6 +180,16 @@ def test_bad_input_is_refused_in_one_line(
     assert {p.name for p in tmp_path.iterdir()} == {"file", "EMPTY"}  # nothing half-written, nothing left behind
 
 
+def test_a_method_that_is_none_is_refused_with_those_that_are(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "nothing3d", str(recording), "--out", str(tmp_path / "map")])
+    said = "".join(capsys.readouterr())
+    assert stop.value.code not in (0, None) and "nothing3d" in said
+    assert "opentrack3d" in said and "moonseg3r" in said and not list(tmp_path.iterdir())
+
+
 def test_help_and_import_are_light() -> None:
     code = "import sys, seg3r, seg3r.cli; sys.exit(int(any(m in sys.modules for m in ('torch', 'numba', 'numpy'))))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -199,7 +208,7 @@ def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_map_is_named_and_asked(furnished: Path, tmp_path: Path) -> None:
-    """By the bundled weights: most things get a name, many the right one, and what is asked for by its name is found."""
+    """By the bundled weights: most things get a name, some the right one, and what is asked for by name is found."""
     map_folder = tmp_path / "map"
     main(["run", "opentrack3d", str(furnished), "--masks", "truth", "--vocabulary", "rooms", "--labels", "nearest",
           "--out", str(map_folder)])
