@@ -40,6 +40,7 @@ from seg3r.presets.bundled import MOONSEG3R
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
+from seg3r.segment.saved import SavedMasks
 from seg3r.types import Frame, View
 
 SPANS = (16, 60, 200, 400)
