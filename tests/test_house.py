@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": {"errors", "kernels"},
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"},
-    "describe": OUTLOOK, "language": GROUND | {"protocols", "weights"},
+    "describe": OUTLOOK, "language": GROUND | {"models", "protocols", "weights"},
     **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"}, "answer": HALL | {"label"},
     "mapper": GROUND | {"protocols", "scene"},
     "methods": HALL | STAGES | {"mapper"},

@@ -4,7 +4,7 @@
     with seg3r.opentrack3d() as mapper:
         for frame in seg3r.frames("recordings/office"):
             mapper.step(frame)
-    scene = mapper.result()                    # or seg3r.open_map("out/office"), which `seg3r run` wrote
+    scene = mapper.refined()                    # or seg3r.open_map("out/office"), which `seg3r run` wrote
     scene.ask("the brown chair")
 """
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from seg3r.api.ask import ask, open_map
     from seg3r.api.evaluate import evaluate_data, evaluate_map, evaluate_questions, evaluate_rooms, evaluate_tasks
     from seg3r.api.name import name
-    from seg3r.api.run import frames, map_recording
+    from seg3r.api.run import frames, map_recording, run
     from seg3r.errors import InputError, MissingExtraError
     from seg3r.label.vocabulary import Vocabulary
     from seg3r.mapper import Mapper
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 _HOMES = {
     **dict.fromkeys((
         "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "evaluate_tasks", "frames",
-        "map_recording", "name", "open_map",
+        "map_recording", "name", "open_map", "run",
     ), "api"),
     **dict.fromkeys(("InputError", "MissingExtraError"), "errors"),
     "Vocabulary": "label.vocabulary", "Mapper": "mapper", "MoonSeg3RConfig": "methods.moonseg3r",
@@ -63,7 +63,7 @@ __all__ = [
     "Labels", "Map", "Mapper", "Masks", "Matches", "MissingExtraError", "MoonSeg3RConfig", "OpenTrack3DConfig",
     "Recording", "SceneMap", "Segments", "Sighting", "View", "Vocabulary", "add_sightings", "ask", "evaluate_data",
     "evaluate_map", "evaluate_questions", "evaluate_rooms", "evaluate_tasks", "frames", "map_from_cloud",
-    "map_recording", "moonseg3r", "name", "open_map", "opentrack3d", "set_instances", "vocabulary_named",
+    "map_recording", "moonseg3r", "name", "open_map", "opentrack3d", "run", "set_instances", "vocabulary_named",
 ]
 
 

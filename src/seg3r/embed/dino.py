@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import torch
 from jaxtyping import Bool, Float32
@@ -67,6 +67,8 @@ class Dino:
         pixels = masks.masks.to(self.device)
         if self.over == "box":
             pixels = filled_boxes(pixels)
+        elif self.over != "mask":
+            assert_never(self.over)
         pooled = pooled_features(features, pixels, self.min_coverage)
         return replace(masks, features=pooled.to(masks.masks.device))
 
@@ -108,7 +110,7 @@ def pooled_features(
         rows, columns = (_sampling(n).to(features.device) for n in (h, w))
         fine = coverage(masks[small], (h * FINER, w * FINER))
         pooled[small] = torch.einsum("hH,mHW,wW->mhw", rows, fine, columns).flatten(1) @ features.flatten(0, 1)
-    # A thing seen by too little of a patch looks like its surroundings.
+    # A thing seen by too little of a patch has the descriptor of its surroundings.
     pooled[evidence < min_coverage] = 0
     return nn.functional.normalize(pooled, dim=1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -110,15 +110,15 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
 
     mapper.embed = TruthIdentity(ids, 1000)
     mapper.associate = Fused(
-        look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0
+        visual=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_visual=None, least_contained=None, fragment=None
     )
 
 
 def room_settings(
-    split: str, depth: str, rooms: int, frames: int, size: tuple[int, int], without: Sequence[str], start: int
+    split: str, depth: str, rooms: int, frames: int, size: tuple[int, int], start: int
 ) -> dict[str, object]:
     """What tells one measurement on rooms from another."""
     return {
         "split": split, "depth": depth, "rooms": rooms, "frames": frames, "size": f"{size[1]}x{size[0]}",
-        "without": sorted(without), "start": start,
+        "start": start,
     }

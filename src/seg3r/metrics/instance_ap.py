@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, assert_never
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
@@ -180,16 +180,21 @@ def overlap_table(
         present = present[np.lexsort((present, present % 1000))]
         gt_classes, classes = np.zeros_like(present), np.zeros_like(classes)
 
-    g, p, kept = len(present), len(prediction), classes >= 0
+    g, p, of_class = len(present), len(prediction), classes >= 0
     row_of = np.full(len(counts), g, np.int32)
     row_of[present] = np.arange(g)
     inside = counted[prediction.vertices]
     owners = np.repeat(np.arange(p), np.diff(prediction.starts))[inside]
     rows = row_of[ids[prediction.vertices[inside]]]
-    shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[kept]
-    void = shared[:, g] if protocol.void == "ignored" else np.zeros(len(shared), np.int64)
+    shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[of_class]
+    if protocol.void == "ignored":
+        void = shared[:, g]
+    elif protocol.void == "wrong":
+        void = np.zeros(len(shared), np.int64)
+    else:
+        assert_never(protocol.void)
     return OverlapTable(
-        gt_classes, counts[present], classes[kept], shared.sum(axis=1), prediction.scores[kept],
+        gt_classes, counts[present], classes[of_class], shared.sum(axis=1), prediction.scores[of_class],
         np.ascontiguousarray(void), np.ascontiguousarray(shared[:, :g]),
     )
 
@@ -211,7 +216,7 @@ def average_precision(
     records = [
         match_scene(
             table.shared, table.gt_classes, table.gt_sizes, table.classes, table.sizes, table.void,
-            table.scores if scores == "ranked" else np.ones_like(table.scores), THRESHOLDS, class_count, min_region,
+            _confidences(table, scores), THRESHOLDS, class_count, min_region,
         )
         for table in tables
     ]
@@ -221,6 +226,14 @@ def average_precision(
     of_scene = np.concatenate([part + i * slot_count for i, part in enumerate(slots)])
     alone = _curves(of_scene, np.concatenate(values), np.concatenate(hits), np.concatenate(misses), len(tables))
     return pooled[0], alone
+
+
+def _confidences(table: OverlapTable, scores: Literal["ranked", "constant"]) -> Float64[np.ndarray, "p"]:
+    if scores == "ranked":
+        return table.scores
+    if scores == "constant":
+        return np.ones_like(table.scores)
+    assert_never(scores)
 
 
 def evaluate_scenes(

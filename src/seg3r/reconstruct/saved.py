@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Shaped, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
@@ -103,7 +101,7 @@ def _matrix(path: Path, side: int) -> Float64[Tensor, "_ _"]:
     return torch.from_numpy(numbers)
 
 
-def _numbers(path: Path) -> npt.NDArray[Any]:
+def _numbers(path: Path) -> Shaped[np.ndarray, "..."]:
     try:
         if path.suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
