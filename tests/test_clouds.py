@@ -20,8 +20,8 @@ from seg3r.protocols import Answerer
 from seg3r.scene import SceneMap
 from seg3r.scene.build import map_from_cloud, set_instances
 from seg3r.types import Answer, Reply
-from tests.label.seen import ColorEncoder
 from tests.report.test_page import Outline
+from tests.seen import ColorEncoder
 
 
 def cloud(normals: bool = False) -> SceneMap:
