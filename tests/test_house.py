@@ -16,7 +16,7 @@ import seg3r
 HOUSE = Path(seg3r.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 
-GROUND = {"errors", "types", "geometry", "kernels", "files"}
+GROUND = {"errors", "types", "geometry", "kernels", "files", "reading"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "pretrained"}
 """What a stage may stand on."""
@@ -25,8 +25,10 @@ OUTLOOK = GROUND | {"scene", "superpoints", "score", "colors", "records", "rende
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"}, "checkpoint": {"errors"}, "files": {"errors"},
-    "types": {"errors"}, "pretrained": {"errors", "weights"},
+    "errors": set(), "kernels": set(), "geometry": set(), "weights": {"errors"},
+    "checkpoint": {"errors", "files", "reading"},
+    "files": {"errors"}, "reading": {"errors"},
+    "types": {"errors"}, "pretrained": {"errors", "reading", "weights"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND,
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"},

@@ -24,6 +24,7 @@ from seg3r.label.prompts import same_name
 from seg3r.label.vocabulary import Vocabulary, read_vocabulary
 from seg3r.label.votes import Votes, best_names
 from seg3r.protocols import Answerer, Chat, ImageTextEncoder
+from seg3r.reading import printable
 from seg3r.rooms import CLASSES, STRUCTURAL
 from seg3r.scene import SceneMap
 from seg3r.types import Labels
@@ -223,7 +224,8 @@ def ask(
     """
     if model is not None and labels != "mllm":
         raise InputError(f"--chat {model} is asked only with --labels mllm")
-    if not question.strip():
+    question = printable(question)
+    if not question:
         raise InputError('an empty question; ask for something, as in "something to sit on"')
     scene = SceneMap.load(folder / "scene.safetensors")
     answer = answerer_of(labels, preset, model)(scene, question)

@@ -31,6 +31,7 @@ from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.protocols import Answerer, Reconstructor, Remembers, Segmenter
+from seg3r.reading import one_line, printable, reading
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.saved import Saved as SavedGeometry
@@ -47,6 +48,7 @@ CHECKPOINT_S = 10.0
 """Seconds of work that a crash may cost."""
 CURVE_EVERY = 10
 """Frames between two points of the online curve."""
+AGAIN = "start again without --resume"
 METHODS = ("opentrack3d", "moonseg3r")
 DETECTOR, SEGMENTER, EMBEDDER = "grounding-dino-base", "sam2.1-large", "dinov2-large"
 """Of the foundation preset (specification, D-6 and D-7)."""
@@ -327,10 +329,12 @@ def _continue(
     ours = json.dumps(settings, sort_keys=True, default=str)
     checkpoint = _checkpoint(partial)
     if resume and checkpoint is not None:
-        theirs = (partial / "settings.json").read_text()
+        with reading(partial, "the checkpoint of a run", AGAIN):
+            theirs = (partial / "settings.json").read_text(encoding="utf-8")
         if theirs != ours:
-            raise InputError(f"{partial}: the interrupted run had other settings ({theirs}); run without --resume")
-        mapper.scene = SceneMap.load(checkpoint / "scene.safetensors")
+            raise InputError(
+                f"{partial}: the interrupted run had other settings ({printable(theirs)}); run without --resume"
+            )
         return _recall(mapper, recording, checkpoint)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -364,15 +368,20 @@ def _save(mapper: Mapper, position: int, partial: Path) -> None:
 
 
 def _recall(mapper: Mapper, recording: Recording, checkpoint: Path) -> int:
-    """Memories as they were; a reconstructor that cannot put its memory down sees the frames again.
+    """Map and memories as they were; a reconstructor that cannot put its memory down sees the frames again.
 
     Returns:
         position of the next frame.
     """
-    position = int(checkpoint.name.removeprefix("at-"))
-    held = load_file(checkpoint / "memory.safetensors")
-    for name, stage in _remembering(mapper).items():
-        stage.restore({k.removeprefix(f"{name}."): v for k, v in held.items() if k.startswith(f"{name}.")})
+    try:
+        with reading(checkpoint, "the checkpoint of a run"):
+            position = int(checkpoint.name.removeprefix("at-"))
+            mapper.scene = SceneMap.load(checkpoint / "scene.safetensors")
+            held = load_file(checkpoint / "memory.safetensors")
+            for name, stage in _remembering(mapper).items():
+                stage.restore({k.removeprefix(f"{name}."): v for k, v in held.items() if k.startswith(f"{name}.")})
+    except InputError as error:
+        raise InputError(f"{checkpoint}: a damaged checkpoint ({one_line(error)}); {AGAIN}") from error
     reconstruct = mapper.reconstruct.stage
     assert isinstance(reconstruct, Reconstructor)
     if _must_replay(reconstruct):

@@ -17,6 +17,7 @@ from seg3r.errors import InputError
 from seg3r.evaluate.benchmarks import Protocol
 from seg3r.evaluate.instance_ap import Result, ScenePrediction, evaluate_scenes
 from seg3r.kernels.instance_ap import parse_integers
+from seg3r.reading import reading
 
 MASK_FOLDER = "predicted_masks"
 
@@ -56,10 +57,12 @@ def read_prediction(path: Path, vertex_count: int) -> ScenePrediction:
             raise InputError(f"{where}: expected an integer label and a number, got {line.strip()!r}") from None
         if not np.isfinite(score) or abs(label) >= 2**62:
             raise InputError(f"{where}: label and confidence must be finite, got {line.strip()!r}")
-        mask_path = (folder / fields[0]).resolve()
+        with reading(where, "a line of a prediction"):
+            mask_path = (folder / fields[0]).resolve()
+            there = mask_path.is_file()
         if Path(fields[0]).is_absolute() or not mask_path.is_relative_to(folder):
             raise InputError(f"{where}: mask file {fields[0]!r} lies outside {folder}; give a path inside it")
-        if not mask_path.is_file():
+        if not there:
             raise InputError(f"{where}: mask file {fields[0]!r} does not exist in {folder}")
         lists.append(np.flatnonzero(_read_mask(mask_path, vertex_count)))
         labels.append(label)

@@ -208,18 +208,25 @@ def index_points(
     start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32,
     members: I32, grid: I32, counts: I64,
 ) -> int:
-    """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
+    """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does, -1 for a point
+    that lies beyond the grid, nowhere, or in a voxel that has one."""
+    limit = float(_BIAS << SHIFT)
     for row in range(start, count):
-        x = int(np.floor(float(position[row, 0]) / voxel_m))
-        y = int(np.floor(float(position[row, 1]) / voxel_m))
-        z = int(np.floor(float(position[row, 2]) / voxel_m))
+        u, v = float(position[row, 0]) / voxel_m, float(position[row, 1]) / voxel_m
+        w = float(position[row, 2]) / voxel_m
+        if not (abs(u) < limit and abs(v) < limit and abs(w) < limit):
+            return -1
+        x, y, z = int(np.floor(u)), int(np.floor(v)), int(np.floor(w))
         key = _block_key(x, y, z)
         block = find_block(key, table, block_keys)
         if block < 0:
             if counts[1] == block_keys.shape[0]:
                 return row
             block = _new_block(key, table, block_keys, grid, counts)
-        grid[block, _cell(x, y, z)] = row
+        cell = _cell(x, y, z)
+        if grid[block, cell] >= 0:
+            return -1
+        grid[block, cell] = row
         members[block, block_points[block]] = row
         block_points[block] += 1
     return count

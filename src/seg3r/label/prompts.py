@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from jaxtyping import UInt8
 from torch import Tensor
 
+from seg3r.reading import clean_name
 from seg3r.types import Prompt
 
 Image = UInt8[Tensor, "_ _ 3"]
@@ -64,7 +65,7 @@ def describing_answer(color: str, name: str | None) -> str:
 def read_description(text: str) -> str | None:
     """The name it gave; None for nothing."""
     said = _field(text, "name")
-    return said.strip() if isinstance(said, str) and said.strip() else None
+    return clean_name(said) if isinstance(said, str) else None
 
 
 def fits_prompt(images: Sequence[Image], facts: str, question: str, plain: Sequence[Image] = ()) -> Prompt:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from seg3r.errors import InputError
+from seg3r.reading import reading
 from seg3r.types import Camera, Sighting
 
 FORMAT = "seg3r scene 2"
@@ -43,14 +44,11 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such map; `seg3r run` writes one")
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            if FORMAT not in metadata:
-                raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
-            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: damaged or not a map ({error})") from error
+    with reading(path, "a map"), safe_open(path, "numpy") as file:
+        metadata = file.metadata() or {}
+        if FORMAT not in metadata:
+            raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})"[:500])
+        return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
 
 
 def write_sightings(

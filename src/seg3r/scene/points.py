@@ -105,6 +105,8 @@ class PointGrid:
             )
             if done == count:
                 return
+            if done < 0:
+                raise ValueError("points that are not finite, too far off, or two in one voxel")
             self._grow()
 
     def locate(self, points: F32, reach: int = 0) -> I32:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from seg3r.reading import clean_name
 from seg3r.scene import io
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
@@ -60,7 +61,10 @@ def unpack(
     instances = Instances(arrays["instance.feature"].shape[1], arrays["instance.identity"].shape[1])
     instances.load({n: arrays[f"instance.{n}"] for n in instances.columns})
     instances.next_id = int(header["next_id"])
-    instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
+    instances.name_votes = {
+        int(i): {name: vote for given, vote in votes.items() if (name := clean_name(given))}
+        for i, votes in header["name_votes"].items()
+    }
     instances.sightings = io.read_sightings(arrays, header)
     if "merged_into" in arrays:  # files of earlier versions lack it
         instances.merged_into = _merged_into(arrays["merged_into"], instances)
