@@ -98,13 +98,13 @@ def read_mesh(path: Path) -> tuple[Float32[np.ndarray, "n 3"], Int64[np.ndarray,
             mesh = trimesh.load(path, process=False, maintain_order=True)
             if isinstance(mesh, trimesh.Scene):
                 mesh = mesh.to_geometry()
+            if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+                raise InputError(f"{path} holds no faces; superpoints of a mesh need them")
+            return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int64)
     except ImportError as error:  # of a package that a format would need
         raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)}); give a PLY") from error
     finally:
         log.setLevel(level)
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise InputError(f"{path} holds no faces; superpoints of a mesh need them")
-    return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int64)
 
 
 def _check(points: Float32[np.ndarray, "n 3"], rows: Integer[np.ndarray, "r d"], noun: str) -> None:

@@ -101,24 +101,24 @@ def damaged_sample(reader: Reader, seed: int, case: int, folder: Path) -> None:
 
 def _judged(read: Callable[[], object]) -> tuple[bool, str, str]:
     """(refused with a line, what was wrong, where)."""
-    with _listening() as heard, _deadline(LIMIT_S):
-        try:
+    heard: list[str] = []
+    try:
+        with _listening(heard), _deadline(LIMIT_S):
             read()
-        except (InputError, MissingExtraError) as error:
-            line = str(error)
-            odd = not line or len(line) > LONGEST_LINE or not line.isprintable()
-            return True, f"no plain line: {line[:200]!r}" if odd else "; ".join(heard), ""
-        except Hang as error:
-            return False, "hangs", _place_of(error)
-        except Exception as error:  # that is what is looked for
-            return False, f"{type(error).__name__}: {str(error)[:200]}", _place_of(error)
+    except (InputError, MissingExtraError) as error:
+        line = str(error)
+        odd = not line or len(line) > LONGEST_LINE or not line.isprintable()
+        return True, f"no plain line: {line[:200]!r}" if odd else "; ".join(heard), ""
+    except Hang as error:
+        return False, "hangs", _place_of(error)
+    except Exception as error:  # that is what is looked for
+        return False, f"{type(error).__name__}: {str(error)[:200]}", _place_of(error)
     return False, "; ".join(heard), ""
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
+def _listening(heard: list[str]) -> Iterator[None]:
     """What would have been written to a terminal beside the line: warnings, and logged warnings."""
-    heard: list[str] = []
 
     class Ear(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -132,7 +132,7 @@ def _listening() -> Iterator[list[str]]:
             warnings.showwarning = lambda message, category, file, line, *_: heard.append(  # type: ignore[assignment]
                 f"warns {category.__name__}: {str(message)[:100]} ({Path(file).name}:{line})"
             )
-            yield heard
+            yield
     finally:
         logging.getLogger().removeHandler(ear)
 

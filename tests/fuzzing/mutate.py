@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import copy
 import json
 import re
 import struct
@@ -172,7 +173,7 @@ def _changed_tree(tree: Any, rng: Random) -> Any:
     """Walks down to some value and changes it there."""
     children = sorted(tree) if isinstance(tree, dict) else list(range(len(tree))) if isinstance(tree, list) else []
     if not children or rng.random() < 0.15:
-        return rng.choice(VALUES)
+        return copy.deepcopy(rng.choice(VALUES))
     key = rng.choice(children)
     how = rng.random()
     if how < 0.08:

@@ -268,7 +268,7 @@ READERS: tuple[Reader, ...] = (
     ),
     Reader("masks", _write_masks, _read_masks),
     Reader("geometry", _write_geometry, _read_geometry),
-    Reader("map", _write_map, _read_map),
+    Reader("map", _write_map, _read_map, 0.5),
     *(
         Reader(f"truth {suffix}", partial(_write_truth, suffix=suffix), partial(_read_truth, suffix=suffix))
         for suffix in (".ply", ".npy")
@@ -283,5 +283,5 @@ READERS: tuple[Reader, ...] = (
     Reader("weights convert", _write_checkpoint, _convert),
     Reader("mesh", _write_mesh, _read_meshes),
     Reader("query refiner", _write_refiner, load_refiner),
-    Reader("training checkpoint", _train, _resume_training),
+    Reader("training checkpoint", _train, _resume_training, 0.5),
 )

@@ -48,7 +48,10 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
         metadata = file.metadata() or {}
         if FORMAT not in metadata:
             raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})"[:500])
-        return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
+        header = json.loads(metadata[FORMAT])
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        return {n: file.get_tensor(n) for n in file.keys()}, header  # noqa: SIM118
 
 
 def write_sightings(
