@@ -15,14 +15,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from kept import Kept, weights_used
-from seg3r.api import METHODS, SWITCHES, evaluate_questions
 from seg3r.api.geometry import Geometry, load_bundled_refiner, reconstructor
 from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
-from seg3r.api.measuring import measure_rooms, switched_off
-from seg3r.api.monocular import MappedRoom, Placement, map_room, measures
-from seg3r.api.truth import TrueRoom, true_rooms, truth_masks, truth_surface
+
+from kept import Kept, weights_used
+from seg3r.api import METHODS, SWITCHES, evaluate_questions
+from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
+from seg3r.evaluate.one_camera import MappedRoom, Placement, map_room, measures
+from seg3r.evaluate.rooms import measure_rooms, switched_off
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner

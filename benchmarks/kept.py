@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-
 from seg3r.api.files import write_json
 from seg3r.api.labelling import BUNDLED
+
 from seg3r.errors import InputError
-from seg3r.evaluate.instance_ap import ScenePrediction
+from seg3r.metrics.instance_ap import ScenePrediction
 
 
 class Kept:

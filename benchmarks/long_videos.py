@@ -25,18 +25,18 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from seg3r.api.geometry import reconstructor
+from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 
 from kept import Kept, key, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
-from seg3r.api.geometry import reconstructor
-from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
-from seg3r.api.monocular import MappedRoom, Placement, map_room
-from seg3r.api.truth import TrueRoom, true_rooms, truth_masks
+from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
-from seg3r.evaluate.benchmarks import protocol_from_classes
-from seg3r.evaluate.geometry import path_length, umeyama
-from seg3r.evaluate.instance_ap import evaluate_scenes
+from seg3r.evaluate.one_camera import MappedRoom, Placement, map_room
 from seg3r.evaluate.placement import LEAST_VIEWS
+from seg3r.metrics.geometry import path_length, umeyama
+from seg3r.metrics.instance_ap import evaluate_scenes
+from seg3r.metrics.protocol import protocol_from_classes
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds

@@ -27,12 +27,12 @@ from jaxtyping import Float32
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
-
 from seg3r.api.geometry import reconstructor
 from seg3r.api.mapping import frames
+from torch import Tensor
+
 from seg3r.errors import InputError
-from seg3r.evaluate.geometry import absrel, ate, coverage, drift, path_length, relative_errors, scale_breaks, within
+from seg3r.metrics.geometry import absrel, ate, coverage, drift, path_length, relative_errors, scale_breaks, within
 from seg3r.protocols import Reconstructor
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Camera, Frame, View

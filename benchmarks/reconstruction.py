@@ -22,12 +22,12 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 from rich.console import Console
+from seg3r.api.geometry import reconstructor
 from torch import nn
 
 from kept import Kept, key, mean_and_spread, table, weights_used
-from seg3r.api.geometry import reconstructor
 from seg3r.errors import InputError
-from seg3r.evaluate.geometry import (
+from seg3r.metrics.geometry import (
     STRIDE_M,
     absrel,
     coverage,

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-
-from hall import THINGS, Hall
 from seg3r.api.labelling import ROOM_WORDS, namer_of
 from seg3r.api.mapping import moonseg3r
+
+from hall import THINGS, Hall
+from seg3r.datasets.scannet import SCANNET20
 from seg3r.embed.refined_queries import RefinedQueries
-from seg3r.evaluate.benchmarks import SCANNET20
-from seg3r.evaluate.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.methods.opentrack3d import opentrack3d
+from seg3r.metrics.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
 from seg3r.superpoints import mesh_superpoints

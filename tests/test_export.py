@@ -14,10 +14,10 @@ import trimesh
 from PIL import Image
 
 from seg3r import export
-from seg3r.colors import instance_colors, painted, point_instances
+from seg3r.describe.colors import instance_colors, painted, point_instances
+from seg3r.describe.records import best_name, instance_records
 from seg3r.errors import InputError
 from seg3r.export import CONTENT, check_out, replace_folder, write_instances, write_map_folder, write_ply
-from seg3r.records import best_name, instance_records
 from seg3r.report import page
 from seg3r.scene import SceneMap
 from seg3r.score import scores

@@ -11,15 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from seg3r.api import evaluate_rooms, frames, map_recording, moonseg3r, opentrack3d
+    from seg3r.api import evaluate_rooms, frames, map_recording
     from seg3r.errors import InputError, MissingExtraError
     from seg3r.mapper import Mapper
+    from seg3r.presets import moonseg3r, opentrack3d
     from seg3r.scene import SceneMap
     from seg3r.types import Answer, Camera, Frame, Labels, Masks, Matches, Segments, View
 
 _HOMES = {
-    "evaluate_rooms": "api", "frames": "api", "map_recording": "api", "moonseg3r": "api",
-    "opentrack3d": "api",
+    "evaluate_rooms": "api", "frames": "api", "map_recording": "api", "moonseg3r": "presets",
+    "opentrack3d": "presets",
     "InputError": "errors", "MissingExtraError": "errors", "Mapper": "mapper", "SceneMap": "scene",
     "Answer": "types", "Camera": "types", "Frame": "types", "Labels": "types", "Masks": "types", "Matches": "types",
     "Segments": "types", "View": "types",

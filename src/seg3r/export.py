@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg3r.colors import painted, point_instances
+from seg3r.describe.colors import painted, point_instances
+from seg3r.describe.records import crop_path, instance_records
 from seg3r.errors import InputError
-from seg3r.records import crop_path, instance_records
 from seg3r.report import write_report
 from seg3r.scene import SceneMap
 
@@ -123,7 +123,7 @@ def _swap(fresh: Path, target: Path, aside: Path) -> None:
 
 
 def write_ply(scene: SceneMap, path: Path) -> None:
-    """All points as binary PLY: x y z (metres, world), red green blue (`seg3r.colors.painted`), instance (id or -1).
+    """All points as binary PLY: x y z (metres, world), red green blue (`describe.colors.painted`), instance (id or -1).
 
     A point that several instances own goes to the one with the best hits / views.
     """

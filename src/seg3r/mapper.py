@@ -3,34 +3,38 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, ParamSpec, TypeVar
+from types import TracebackType
+from typing import ParamSpec, TypeVar
 
 from seg3r.errors import InputError
-from seg3r.protocols import Answerer, Associator, Embedder, Lifter, Reconstructor, Refiner, Segmenter
+from seg3r.protocols import (
+    Answerer,
+    Associator,
+    Embedder,
+    Lags,
+    Lifter,
+    Observer,
+    Reconstructor,
+    Refiner,
+    Segmenter,
+)
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Frame, View
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-
-class Timed(Generic[P, R]):
-    """A stage that notes how long each of its calls took."""
-
-    def __init__(self, stage: Callable[P, R]) -> None:
-        self.stage = stage
-        self.seconds: list[float] = []
-
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        start = time.perf_counter()
-        result = self.stage(*args, **kwargs)
-        self.seconds.append(time.perf_counter() - start)
-        return result
+STAGES = ("reconstruct", "segment", "embed", "lift", "associate", "add", "maintain", "refine")
 
 
 class Mapper:
-    """Stages in their sockets, and the map they build."""
+    """Stages in their sockets, and the map they build.
+
+    In a `with` block, or by `run`, the frames that a reconstructor still holds back come into the map at the end;
+    after `step` in a loop that is for `finish`.
+    """
 
     def __init__(
         self,
@@ -50,49 +54,71 @@ class Mapper:
             scene: the map to continue; an empty one to begin.
             answer: who answers questions about the map.
         """
-        self.reconstruct = Timed(reconstruct)
-        self.segment = Timed(segment)
-        self.embed = Timed(embed)
-        self.lift = Timed(lift)
-        self.associate = Timed(associate)
-        self.maintain = Timed(maintain)
-        self.refine = Timed(refine)
-        self.add = Timed(SceneMap.add)
+        self.reconstruct = reconstruct
+        self.segment = segment
+        self.embed = embed
+        self.lift = lift
+        self.associate = associate
+        self.maintain = maintain
+        self.refine = refine
         self.answer = answer
         self.scene = scene
+        self.observers: list[Observer] = []
+        """Called with every view that came into the map."""
+        self.seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
+        """Per stage: how long each call took."""
+        self._will_finish = False
+        self._refined: tuple[SceneMap, int, SceneMap] | None = None
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
-        for view in self.reconstruct(frame):
+        for view in self._timed("reconstruct", self.reconstruct, frame):
             self._take(view)
         return self.scene
 
     def finish(self) -> SceneMap:
         """The recording is over: take what the reconstructor still owes; returns the map."""
-        reconstructor = self.reconstruct.stage
-        assert isinstance(reconstructor, Reconstructor)
-        for view in reconstructor.finish():
+        for view in self.reconstruct.finish():
             self._take(view)
         return self.scene
 
-    def _take(self, view: View) -> None:
-        masks = self.embed(view, self.segment(view))
-        segments = self.lift(view, masks)
-        matches = self.associate(view, segments, self.scene)
-        self.add(self.scene, view, segments, matches)
-        self.scene = self.maintain(self.scene)
+    def __enter__(self) -> Mapper:
+        self._will_finish = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """`finish`, unless an error ends the block."""
+        self._will_finish = False
+        if kind is None:
+            self.finish()
 
     def run(self, frames: Iterable[Frame]) -> Iterator[SceneMap]:
         """`step` for each frame, then `finish`; the map after each view."""
-        for frame in frames:
-            yield self.step(frame)
-        taken = self.scene.frames
-        if self.finish().frames > taken:
+        with self:
+            for frame in frames:
+                yield self.step(frame)
+            taken = self.scene.frames
+        if self.scene.frames > taken:
             yield self.scene
 
     def result(self) -> SceneMap:
-        """The map so far, refined; the living map goes on unchanged."""
-        return self.refine(self.scene.copy())
+        """The map so far, refined; the living map goes on unchanged. The same object until the next view comes.
+
+        Warns:
+            UserWarning: frames wait for later ones, and nobody said that `finish` will be called.
+        """
+        waiting = self.reconstruct.waiting if isinstance(self.reconstruct, Lags) else 0
+        if waiting and not self._will_finish:
+            warnings.warn(
+                f"{waiting} frames wait for later ones and are not in this map: call finish() after the last, or use "
+                "`with mapper:` or mapper.run(frames)", stacklevel=2,
+            )
+        if self._refined is None or self._refined[0] is not self.scene or self._refined[1] != self.scene.frames:
+            refined = self._timed("refine", self.refine, self.scene.copy())
+            self._refined = self.scene, self.scene.frames, refined
+        return self._refined[2]
 
     def ask(self, question: str) -> Answer:
         """Which instances of the map so far answer a question; none where nothing fits.
@@ -104,16 +130,17 @@ class Mapper:
             raise InputError("this mapper has nobody who answers; build it by seg3r.opentrack3d() or give it `answer`")
         return self.answer(self.result(), question)
 
-    @property
-    def seconds(self) -> dict[str, list[float]]:
-        """Per stage: how long each call took."""
-        return {
-            "reconstruct": self.reconstruct.seconds,
-            "segment": self.segment.seconds,
-            "embed": self.embed.seconds,
-            "lift": self.lift.seconds,
-            "associate": self.associate.seconds,
-            "add": self.add.seconds,
-            "maintain": self.maintain.seconds,
-            "refine": self.refine.seconds,
-        }
+    def _take(self, view: View) -> None:
+        masks = self._timed("embed", self.embed, view, self._timed("segment", self.segment, view))
+        segments = self._timed("lift", self.lift, view, masks)
+        matches = self._timed("associate", self.associate, view, segments, self.scene)
+        ids = self._timed("add", self.scene.add, view, segments, matches)
+        for observe in self.observers:
+            observe(view, segments, ids)
+        self.scene = self._timed("maintain", self.maintain, self.scene)
+
+    def _timed(self, stage: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        start = time.perf_counter()
+        result = call(*args, **kwargs)
+        self.seconds[stage].append(time.perf_counter() - start)
+        return result

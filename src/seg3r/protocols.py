@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
-from seg3r.types import Answer, Frame, Labels, Masks, Matches, Prompt, Reply, Segments, View
+from seg3r.types import Answer, Event, Frame, Labels, Masks, Matches, Prompt, Reply, Segments, View
 
 if TYPE_CHECKING:
     from seg3r.scene import SceneMap
@@ -48,6 +48,31 @@ class Remembers(Protocol):
     def restore(self, state: dict[str, Tensor]) -> None:
         """Raises InputError for the state of something else."""
         ...
+
+
+@runtime_checkable
+class Lags(Protocol):
+    """A Reconstructor that holds frames back until later ones have come."""
+
+    @property
+    def waiting(self) -> int:
+        """Frames whose view may still come."""
+        ...
+
+
+@runtime_checkable
+class Reports(Protocol):
+    """A Reconstructor that says what happened on the way: the start, frames lost, scales mended."""
+
+    @property
+    def events(self) -> Sequence[Event]: ...
+
+
+@runtime_checkable
+class Observer(Protocol):
+    """Sees every view that came into a map, its segments, and the instance that each became."""
+
+    def __call__(self, view: View, segments: Segments, ids: Int64[Tensor, "m"]) -> None: ...
 
 
 @runtime_checkable
@@ -92,6 +117,10 @@ class Labeler(Protocol):
     """SceneMap, words -> a name for every instance."""
 
     def __call__(self, scene: SceneMap, vocabulary: Sequence[str]) -> Labels: ...
+
+    def probabilities(self, scene: SceneMap, vocabulary: Sequence[str]) -> Float32[Tensor, "k c"]:
+        """Of each word for each instance."""
+        ...
 
 
 @runtime_checkable

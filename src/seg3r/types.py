@@ -248,6 +248,16 @@ class Reply:
     """Geometric mean of the probabilities of its tokens; None where the model does not tell."""
 
 
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a recording and that a user should know of."""
+
+    frame_index: int
+    kind: str
+    """started, dropped, lost, found, refused, closed."""
+    text: str
+
+
 @dataclass(frozen=True, eq=False)
 class Keyframe(TensorFields):
     """A view worth keeping: enough to ask later what was visible and what was claimed, without the video."""

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
-from seg3r.api import labelling
 from seg3r.api.labelling import (
     ROOM_WORDS,
     Namer,
@@ -25,13 +23,15 @@ from seg3r.api.labelling import (
     weights_listed,
     words_called,
 )
+
+from seg3r.api import labelling
+from seg3r.datasets import DATASETS
 from seg3r.errors import InputError
-from seg3r.evaluate.datasets import DATASETS
-from seg3r.label.cache import Cached
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.label.votes import best_names
+from seg3r.language.cache import Cached
 from seg3r.protocols import Chat
 from seg3r.rooms import CLASSES
 from seg3r.scene import SceneMap

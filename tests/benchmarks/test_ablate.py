@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from seg3r.api.geometry import Geometry, reconstructor
 from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
-from seg3r.api.monocular import map_room
+
+from seg3r.evaluate.one_camera import map_room
 from seg3r.segment.geometric import GeometricSegmenter
 
 SEED, FRAMES = 4, 3

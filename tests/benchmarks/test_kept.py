@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seg3r.errors import InputError
-from seg3r.evaluate.instance_ap import ScenePrediction
+from seg3r.metrics.instance_ap import ScenePrediction
 
 SAME = {"split": "val", "size": (2, 3)}
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from seg3r.errors import InputError
-from seg3r.evaluate.datasets import GroundingResult, evaluate_grounding
+from seg3r.evaluate.grounding import GroundingResult, evaluate_grounding
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
 from tests.loops import mapper_of

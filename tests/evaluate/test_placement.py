@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.evaluate.instance_ap import ScenePrediction
 from seg3r.evaluate.placement import Ledger, Said, aligned, centres, unprojected
 from seg3r.evaluate.run import predict
 from seg3r.geometry import transform, unproject
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
+from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.chain import Chain
 from seg3r.scene import SceneMap

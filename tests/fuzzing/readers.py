@@ -17,27 +17,28 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from seg3r.api.truth import read_truth
-from seg3r.checkpoint import convert
+from seg3r.datasets.catalogue import dataset_called
+from seg3r.datasets.rooms import read_truth
+from seg3r.datasets.scannet import SCANNET200
+from seg3r.datasets.scannet_text import write_ground_truth, write_prediction
+from seg3r.datasets.scenefun3d import read_queries, read_scenefun3d
+from seg3r.describe.facts import survey, tell
+from seg3r.describe.records import instance_records
 from seg3r.embed.refined_queries import load_refiner
-from seg3r.evaluate.benchmarks import SCANNET200
-from seg3r.evaluate.datasets import dataset_called
-from seg3r.evaluate.datasets.scenefun3d import read_queries, read_scenefun3d
-from seg3r.evaluate.files import evaluate_folder, write_ground_truth, write_prediction
-from seg3r.evaluate.instance_ap import ScenePrediction
-from seg3r.label.facts import survey, tell
+from seg3r.evaluate.text_files import evaluate_folder
 from seg3r.label.vocabulary import read_vocabulary
 from seg3r.label.votes import best_names
+from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.reconstruct.saved import Saved as SavedGeometry
-from seg3r.records import instance_records
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import Saved as SavedMasks
 from seg3r.segment.saved import folder_reader
 from seg3r.sources import open_source
-from seg3r.superpoints import read_mesh
+from seg3r.superpoints.mesh import read_mesh
 from seg3r.train.loop import learn
 from seg3r.types import Camera, Frame, View
+from seg3r.weights.convert import convert
 from tests.evaluate import lookalikes
 from tests.fuzzing.attack import Reader
 from tests.maps import table_map

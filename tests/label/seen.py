@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seg3r.describe.facts import COLORS, color_name
 from seg3r.geometry import look_at
-from seg3r.label.facts import COLORS, color_name
 from seg3r.lift import Lift
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from seg3r.describe.crops import CONTOUR
+from seg3r.describe.facts import COLORS, color_name
 from seg3r.label import prompts
-from seg3r.label.crops import CONTOUR
-from seg3r.label.facts import COLORS, color_name
 from seg3r.label.mllm import MOST_ASKED, MOST_CHOICES, Mllm, MllmAnswers, fits_score
 from seg3r.protocols import Answerer, Chat, Labeler
 from seg3r.scene import SceneMap

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.evaluate.geometry import umeyama
+from seg3r.metrics.geometry import umeyama
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.closing import carried
 from seg3r.reconstruct.odometry import Odometry

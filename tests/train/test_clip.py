@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from seg3r.label.image_text import ImageText
+from seg3r.language.image_text import ImageText
 from seg3r.train import loop
 from seg3r.train.clip import PhraseLoss, TextPair, tiny_siglip, train_clip, truth_matrix
+from seg3r.train.data.samples import RegionSample
+from seg3r.train.data.tokenizers import phrase_tokenizer
 from seg3r.train.loop import CURVE, seeded
-from seg3r.train.samples import RegionSample
-from seg3r.train.tokens import phrase_tokenizer
 
 pytest.importorskip("transformers")
 

@@ -13,7 +13,7 @@ from seg3r.geometry import transform
 from seg3r.models.cut3r import Cut3rConfig, Pose
 from seg3r.reconstruct.cut3r import load_cut3r, matrix
 from seg3r.train.cut3r import ClipBatches, lit, point_loss, pose_loss, quaternions, train_cut3r
-from seg3r.train.walks import Walks, render_walks
+from seg3r.train.data.walks import Walks, render_walks
 
 SIZE = (48, 64)
 SMALL = Cut3rConfig(

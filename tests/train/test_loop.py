@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from seg3r.errors import InputError
 from seg3r.train import loop
+from seg3r.train.data.tokenizers import phrase_tokenizer
 from seg3r.train.loop import CHECKPOINT, CURVE, add_scores, learn, learning_rate, mean_loss, seeded, write_folder
-from seg3r.train.tokens import phrase_tokenizer
 
 transformers = pytest.importorskip("transformers")
 

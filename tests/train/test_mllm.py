@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from seg3r.label.chat import LocalChat
+from seg3r.language.chat import LocalChat
 from seg3r.train import loop
+from seg3r.train.data.samples import ChatSample, Sight
 from seg3r.train.loop import CURVE
 from seg3r.train.mllm import AnswerLoss, train_mllm
-from seg3r.train.samples import ChatSample, Sight
 from seg3r.types import Prompt
 
 pytest.importorskip("transformers")

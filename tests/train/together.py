@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.train import loop
+from seg3r.train.distributed import Crew
 from seg3r.train.loop import learn, seeded
-from seg3r.train.parallel import Crew
 
 STEPS, CUT, SHARES = 10, 4, 2
 

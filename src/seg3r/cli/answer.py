@@ -31,7 +31,7 @@ class Ask:
     def __call__(self) -> None:
         from seg3r import api
 
-        told = api.ask(self.map, self.question, self.labels, self.preset, self.chat)
+        told = api.ask(self.map, self.question, self.labels, self.preset, chat=self.chat)
         emit(self.json, told)
         if self.json != "-":
             for answer in told["answers"]:

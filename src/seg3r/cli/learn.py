@@ -42,7 +42,7 @@ class Train:
     """Go on with the run in --out."""
 
     def __call__(self) -> None:
-        from seg3r.api.learning import train  # apart from the rest of the api: nobody else needs it
+        from seg3r.train.recipes import train  # apart from the rest of the api: nobody else needs it
 
         with Steps() as tick:
             made = train(
@@ -60,9 +60,9 @@ class WeightsList:
     """Write it here as JSON (- : to standard output)."""
 
     def __call__(self) -> None:
-        from seg3r import api
+        from seg3r import weights
 
-        rows = api.weights_listed()
+        rows = weights.listed()
         emit(self.json, {"weights": rows})
         if self.json is None:
             for row in rows:
@@ -115,7 +115,7 @@ class WeightsConvert:
 
     def __call__(self) -> None:
         from seg3r import weights
-        from seg3r.checkpoint import convert
+        from seg3r.weights.convert import convert
 
         folder = None if self.name is None else weights.place(self.name)
         out = self.out or (self.file.with_suffix(".safetensors") if folder is None else folder / "model.safetensors")

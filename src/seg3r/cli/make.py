@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from tyro.conf import Positional, arg
 
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, reasons, say, size, table
+from seg3r.errors import InputError
 
 Geometry = Literal["cut3r", "odometry", "sensor", "saved"]
 
@@ -41,7 +42,7 @@ class Demo:
 class Run:
     """Map a recording into a folder: scene.ply, instances.json, report.html, crops, scene.safetensors."""
 
-    method: Positional[str]
+    method: Positional[Literal["opentrack3d", "moonseg3r"]]
     """opentrack3d: posed RGB-D. moonseg3r: a single RGB video."""
     source: Positional[str]
     """A video, a camera index, a folder (RGB-D, TUM, 7-Scenes, ScanNet, Replica, ScanNet++, SceneFun3D), a .sens file,
@@ -155,48 +156,62 @@ class Superpoints:
     def __call__(self) -> None:
         import numpy as np
 
+        from seg3r.files import replacing
         from seg3r.superpoints import mesh_superpoints, read_mesh
 
         vertices, faces = read_mesh(self.mesh)
         labels = mesh_superpoints(vertices, faces, self.k, self.min_verts)
-        temporary = self.out.with_name(f".{self.out.name}.tmp.npy")
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        np.save(temporary, labels)
-        temporary.replace(self.out)
+        with replacing(self.out, ".npy") as temporary:
+            np.save(temporary, labels)
         count = int(labels.max()) + 1 if len(labels) else 0
         emit(self.json, {"vertices": len(labels), "superpoints": count})
         say(f"{self.out}: {count} superpoints of {len(labels)} vertices")
 
 
 def _map(
-    method: str, source: str, out: Path, preset: Literal["bundled", "foundation"], masks: str | None, every: int,
+    method: Literal["opentrack3d", "moonseg3r"], source: str, out: Path, preset: Literal["bundled", "foundation"],
+    masks: str | None, every: int,
     resume: bool, seed: int, vocabulary: str | None = None, labels: Literal["nearest", "mllm"] | None = None,
     chat: str | None = None, mesh: Path | None = None, reconstruct: Geometry | None = None,
     geometry: Path | None = None, focal: float | None = None, centre: tuple[float, float] | None = None,
     refiner: Path | None = None,
 ) -> dict[str, Any]:
     """`run`, with a bar."""
-    from seg3r import api
+    from seg3r import api, presets
+    from seg3r.datasets.rooms import truth_surface
+    from seg3r.presets.masks import masks_from
+    from seg3r.superpoints.mesh import read_superpoints
 
-    words = None if vocabulary is None else api.words_called(vocabulary)
-    recording = api.frames(source, every)
-    namer = api.namer_for(labels, words, preset, chat)
-    parts = api.geometry_parts(method, preset, recording, reconstruct, geometry, focal, centre, refiner, seed)
-    mapper = api.make_mapper(
-        method, preset, words=None if words is None else words.words, segment=api.masks_from(recording, masks),
-        superpoints=None if mesh is None else api.mesh_of(mesh), **parts,
-    )
+    words = None if vocabulary is None else presets.vocabulary_named(vocabulary)
+    recording, parts = api.frames(source, every), presets.preset_named(preset)
+    labeler = presets.labeler_for(labels, words, parts, chat)
+    segment = masks_from(recording, masks)
+    if method == "moonseg3r":
+        if mesh is not None:
+            raise InputError("moonseg3r maps one camera without a mesh; a mesh goes with opentrack3d")
+        reconstruct = reconstruct or parts.geometry
+        options = presets.GeometryOptions(focal, centre, geometry, recording.stem, seed)
+        mapper = presets.moonseg3r(parts, reconstruct=reconstruct, geometry=options, refiner=refiner, segment=segment)
+    else:
+        given = {"reconstruct": reconstruct, "geometry": geometry, "focal": focal, "centre": centre, "refiner": refiner}
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"{method} takes depth and pose as the recording gives them; --{unused[0]} is moonseg3r's")
+        mapper = presets.opentrack3d(
+            parts, words=None if words is None else words.words, segment=segment,
+            superpoints=None if mesh is None else read_superpoints(mesh),
+        )
     settings = {
         "method": method, "source": source, "preset": preset, "masks": masks, "every": every, "seed": seed,
         "vocabulary": vocabulary, "labels": labels, "chat": chat, "mesh": None if mesh is None else str(mesh),
-        "reconstruct": parts.get("reconstruct"), "geometry": None if geometry is None else str(geometry),
+        "reconstruct": reconstruct, "geometry": None if geometry is None else str(geometry),
         "focal": focal, "centre": centre, "refiner": None if refiner is None else str(refiner),
     }
     # A map of one camera lies elsewhere than the truth and has another scale: `evaluate rooms` brings them together.
-    truth = api.truth_surface(recording) if parts.get("reconstruct", "sensor") == "sensor" else None
+    truth = truth_surface(recording) if reconstruct in (None, "sensor") else None
     total = len(recording) if isinstance(recording, Sized) else None
     with ProgressBar("frame", total) as tick:
         _, figures = api.map_recording(
-            mapper, recording, out, settings, resume, truth, tick, namer, words
+            mapper, recording, out, settings=settings, resume=resume, truth=truth, progress=tick, labeler=labeler,
+            vocabulary=words,
         )
     return figures

@@ -15,7 +15,7 @@ from seg3r.cli.terminal import JsonFile, ProgressBar, Size, Steps, emit, say, sa
 class EvaluateRooms:
     """A method on procedural rooms: class-agnostic AP, the online curve, and the oracle ladder."""
 
-    method: str = "opentrack3d"
+    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
     """As for `run`."""
     preset: Literal["bundled", "foundation"] = "bundled"
     """As for `run`."""
@@ -56,15 +56,16 @@ class EvaluateRooms:
 
     def __call__(self) -> None:
         from seg3r import api
+        from seg3r.presets import vocabulary_named
 
-        words = None if self.vocabulary is None else api.words_called(self.vocabulary)
+        words = None if self.vocabulary is None else vocabulary_named(self.vocabulary)
         labels = self.labels or (None if words is None else "nearest")
         with ProgressBar("room", self.rooms) as tick:
             answer = api.evaluate_rooms(
-                self.method, self.preset, self.split, self.masks, self.association, self.depth, self.rooms,
-                self.frames, size(self.size), without=self.without, labels=labels, vocabulary=words,
-                superpoints=self.superpoints, start=self.start, reconstruct=self.reconstruct,
-                placement=self.placement, refiner=self.refiner, progress=tick,
+                self.method, self.preset, split=self.split, masks=self.masks, association=self.association,
+                depth=self.depth, rooms=self.rooms, frames=self.frames, size=size(self.size), without=self.without,
+                labels=labels, vocabulary=words, superpoints=self.superpoints, start=self.start,
+                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner, progress=tick,
             )
         emit(self.json, answer)
         say(f"purity {answer['purity']:.3f} completeness {answer['completeness']:.3f}")
@@ -105,8 +106,9 @@ class EvaluateQuestions:
 
         with ProgressBar("room", self.rooms) as tick:
             answer = api.evaluate_questions(
-                self.labels, self.preset, self.split, self.masks, "noisy", self.rooms, self.frames, size(self.size),
-                self.per_kind, self.naming, self.chat, self.start, tick,
+                self.labels, self.preset, split=self.split, masks=self.masks, rooms=self.rooms, frames=self.frames,
+                size=size(self.size), per_kind=self.per_kind, labels=self.naming, chat=self.chat, start=self.start,
+                progress=tick,
             )
         emit(self.json, answer)
         for measure in ("accuracy", "exact", "f1"):
@@ -122,7 +124,7 @@ class EvaluateDataset:
     dataset: ClassVar[str]
     data: Positional[Path]
     """Folder of the data set."""
-    method: str = "opentrack3d"
+    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
     """As for `run`."""
     preset: Literal["bundled", "foundation"] = "bundled"
     """As for `run`."""
@@ -152,8 +154,9 @@ class EvaluateDataset:
 
         with Steps() as tick:
             result = api.evaluate_data(
-                self.dataset, self.data, self.method, self.preset, self.masks, self.labels, self.chat, self.scenes,
-                self.every, self.saved, self.reconstruct, self.placement, self.refiner, tick,
+                self.dataset, self.data, self.method, self.preset, masks=self.masks, labels=self.labels,
+                chat=self.chat, scenes=self.scenes, every=self.every, saved=self.saved,
+                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner, tick=tick,
             )
         emit(self.json, result.as_json())
         for line in result.lines():
@@ -182,7 +185,10 @@ class EvaluateMap:
     def __call__(self) -> None:
         from seg3r import api
 
-        answer = api.evaluate_map(self.map, self.points, self.gt, self.class_agnostic, self.scores, self.max_dist)
+        answer = api.evaluate_map(
+            self.map, self.points, self.gt, class_agnostic=self.class_agnostic, scores=self.scores,
+            max_dist_m=self.max_dist,
+        )
         emit(self.json, answer)
         say_ap(answer)
 
@@ -205,8 +211,8 @@ class EvaluateFiles:
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
-        from seg3r.evaluate.benchmarks import SCANNET20, SCANNET200
-        from seg3r.evaluate.files import evaluate_folder
+        from seg3r.datasets.scannet import SCANNET20, SCANNET200
+        from seg3r.evaluate.text_files import evaluate_folder
 
         protocol = SCANNET20 if self.protocol == "scannet20" else SCANNET200
         result = evaluate_folder(self.gt, self.pred, protocol, self.class_agnostic, self.scores)
@@ -263,13 +269,13 @@ class EvaluateSceneFun3D(EvaluateDataset):
             raise InputError(f"--saved {self.saved}: task 2 keeps nothing on the way; leave it out")
         if self.method != "opentrack3d":
             raise InputError(f"{self.method} does not map in the world of the scan; task 2 takes opentrack3d")
-        api.refuse_moonseg3rs(self.method, {
-            "--reconstruct": self.reconstruct, "--placement": self.placement, "--refiner": self.refiner,
-        })
+        given = {"reconstruct": self.reconstruct, "placement": self.placement, "refiner": self.refiner}
+        if unused := [name for name, value in given.items() if value is not None]:
+            raise InputError(f"--{unused[0]} is moonseg3r's; task 2 takes opentrack3d")
         with Steps() as tick:
             result = api.evaluate_tasks(
-                self.data, self.method, self.preset, self.masks, self.labels or "nearest", self.chat, self.scenes,
-                self.every, tick,
+                self.data, self.preset, masks=self.masks, answer=self.labels or "nearest", chat=self.chat,
+                scenes=self.scenes, every=self.every, tick=tick,
             )
         emit(self.json, result.as_json())
         for line in result.lines():

@@ -79,7 +79,7 @@ def size(text: str) -> tuple[int, int]:
 def emit(target: str | None, content: Mapping[str, Any]) -> None:
     import json
 
-    from seg3r.api import write_json
+    from seg3r.files import write_json
 
     if target == "-":
         say(json.dumps(content, indent=2, default=str))

@@ -13,10 +13,10 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
-from seg3r import pretrained
 from seg3r.models import images
 from seg3r.models.grids import coverage
 from seg3r.types import Masks, View
+from seg3r.weights import pretrained
 
 CLASSES = {
     "dinov2": "Dinov2Model",

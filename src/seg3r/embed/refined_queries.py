@@ -19,9 +19,9 @@ from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.errors import InputError
 from seg3r.models.grids import coverage, resampled
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined, pooled
-from seg3r.pretrained import read_json
 from seg3r.reading import reading
 from seg3r.types import Masks, View
+from seg3r.weights.pretrained import read_json
 
 LEAST_COVERED = 0.05
 """A mask that covers no cell by more is too small to say anything."""

@@ -1,1 +1,1 @@
-"""Predicted instances and ground truth on the same vertices -> numbers."""
+"""A method on recordings with truth: rooms, one camera, questions, data sets, tasks in words."""

@@ -1,6 +1,6 @@
 """Two ways to bring a map of one camera to the truth; their numbers never stand in one table.
 
-(A) unprojected: what each view said of its pixels, at the true depth and pose of those pixels: the masks and their
+(A) unprojected: what each view gave its pixels to, at the true depth and pose of those pixels: the masks and their
 association are measured, the geometry is not. (B) aligned: the map as it is, after the one similarity that brings its
 cameras to the true ones. (MoonSeg3R specification, D1 and 6.3.)
 """
@@ -16,13 +16,13 @@ from jaxtyping import Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.evaluate.geometry import Similarity, umeyama
-from seg3r.evaluate.instance_ap import ScenePrediction
 from seg3r.evaluate.run import predict
 from seg3r.geometry import invert, nearest_pixels, project, transform
+from seg3r.metrics.geometry import Similarity, umeyama
+from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.scene import SceneMap
 from seg3r.score import scores
-from seg3r.types import Camera, Matches, Segments, View
+from seg3r.types import Camera, Segments, View
 
 REACH_M = 0.15
 """Of an aligned map: a vertex belongs to what owns the nearest point within so much (OnlineAnySeg)."""
@@ -33,8 +33,8 @@ VISIBLE_M = 0.05
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """What one view said of its pixels."""
+class ViewAssignment:
+    """Which instance each pixel of one view was given to."""
 
     frame_index: int
     camera: Camera
@@ -42,30 +42,27 @@ class Said:
     pixels: Int[Tensor, "n 2"]
     """Rows and columns of the view."""
     ids: Int[Tensor, "n"]
-    """Whose they are; ids of that moment."""
+    """Ids of that moment."""
     stride: int
 
 
 @dataclass
-class Ledger:
-    """Stands in a mapper's `add` and writes down what goes in."""
+class AssignmentLog:
+    """An observer of a mapper that keeps what goes into its map."""
 
-    said: list[Said] = field(default_factory=list)
+    views: list[ViewAssignment] = field(default_factory=list)
 
-    def add(self, scene: SceneMap, view: View, segments: Segments, matches: Matches) -> Int64[Tensor, "m"]:
-        """`SceneMap.add`, noted."""
-        ids = scene.add(view, segments, matches)
+    def __call__(self, view: View, segments: Segments, ids: Int64[Tensor, "m"]) -> None:
         # Every pixel of a long video: short numbers.
-        self.said.append(Said(
+        self.views.append(ViewAssignment(
             view.frame.index, view.camera, segments.pixels.short(), ids[segments.segment_ids.long()].int(),
             segments.stride,
         ))
-        return ids
 
 
 def unprojected(
     scene: SceneMap,
-    said: Sequence[Said],
+    assigned: Sequence[ViewAssignment],
     seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera] | None],
     vertices: Float32[np.ndarray, "v 3"],
 ) -> ScenePrediction:
@@ -79,7 +76,7 @@ def unprojected(
     row_of = {int(i): row for row, i in enumerate(scene.ids.tolist())}
     votes = np.zeros((len(vertices), len(row_of) + 1), np.int32)  # the last column: nobody
     points = torch.from_numpy(np.ascontiguousarray(vertices)).double()
-    for each in said:
+    for each in assigned:
         known = seen(each.frame_index)
         if known is None:
             continue
@@ -102,19 +99,20 @@ def unprojected(
     return ScenePrediction.from_lists(lists, len(vertices), np.ones(len(row_of), np.int64), confidence)
 
 
-def _labels(said: Said, row_of: dict[int, int], scene: SceneMap) -> Int64[Tensor, "h w"]:
+def _labels(assigned: ViewAssignment, row_of: dict[int, int], scene: SceneMap) -> Int64[Tensor, "h w"]:
     """Row of the instance at each cell of the lattice that pixels lie on; the number of rows where there is none."""
-    h, w = (-(-n // said.stride) for n in said.camera.size)
-    ids, which = torch.unique(said.ids, return_inverse=True)
+    h, w = (-(-n // assigned.stride) for n in assigned.camera.size)
+    ids, which = torch.unique(assigned.ids, return_inverse=True)
     final = torch.tensor([row_of.get(scene.became(i), len(row_of)) for i in ids.tolist()], dtype=torch.int64)
     labels = torch.full((h, w), len(row_of), dtype=torch.int64)
-    cells = torch.div(said.pixels, said.stride, rounding_mode="floor")
+    cells = torch.div(assigned.pixels, assigned.stride, rounding_mode="floor")
     labels.numpy()[cells[:, 0].numpy(), cells[:, 1].numpy()] = final[which].numpy()  # of two the later
     return labels
 
 
 def aligned(
-    scene: SceneMap, said: Sequence[Said], true: Callable[[int], Camera | None], vertices: Float32[np.ndarray, "v 3"]
+    scene: SceneMap, assigned: Sequence[ViewAssignment], true: Callable[[int], Camera | None],
+    vertices: Float32[np.ndarray, "v 3"],
 ) -> tuple[ScenePrediction, Similarity]:
     """Placement (B). Second: the similarity from the map's world to the true one.
 
@@ -124,7 +122,7 @@ def aligned(
     Raises:
         InputError: fewer than three views.
     """
-    pairs = [(each.camera, camera) for each in said if (camera := true(each.frame_index)) is not None]
+    pairs = [(each.camera, camera) for each in assigned if (camera := true(each.frame_index)) is not None]
     if len(pairs) < LEAST_VIEWS:
         raise InputError(f"{len(pairs)} views: at least {LEAST_VIEWS} place a map")
     similarity = umeyama(centres([own for own, _ in pairs]), centres([camera for _, camera in pairs]))

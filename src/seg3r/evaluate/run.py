@@ -1,38 +1,37 @@
-"""A method on recordings with truth: how good is its map, at the end and on the way?"""
+"""The loop: a method maps a recording, and its instances are placed on the truth; at the end, and on the way.
+
+Whatever is measured here (rooms, one camera, questions, data sets, tasks) maps by `follow`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 
-from seg3r.evaluate.benchmarks import Protocol
-from seg3r.evaluate.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
-from seg3r.evaluate.quality import Quality, quality
-from seg3r.evaluate.transfer import transfer
+from seg3r.datasets.truth import Truth
 from seg3r.mapper import Mapper
+from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
+from seg3r.metrics.protocol import Protocol
+from seg3r.metrics.quality import Quality, quality
+from seg3r.metrics.transfer import transfer
 from seg3r.scene import SceneMap
 from seg3r.score import scores
 from seg3r.types import Frame
 
 REACH = 1.5
-"""A vertex belongs to what owns the nearest map point within so many voxels (specification, D-12)."""
+"""A vertex belongs to what owns the nearest map point within so many voxels (docs/opentrack3d.md, D-12)."""
 MARGIN = 0.25
 """An owned point decides although one that nobody owns is nearer by up to so many voxels."""
+CURVE_EVERY = 10
+"""Frames between two points of the online curve."""
 
-
-@dataclass(frozen=True, eq=False)
-class Truth:
-    """The labelled surface of a scene, as far as the recording shows it."""
-
-    vertices: Float32[np.ndarray, "v 3"]
-    """In world, metres."""
-    ids: Int64[np.ndarray, "v"]
-    """label * 1000 + instance, 0 = unannotated."""
+Progress = Callable[[int, int], None]
+"""Called with (done, instances so far)."""
 
 
 def predict(
@@ -46,8 +45,7 @@ def predict(
 
     Args:
         labels: of each instance.
-        certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (OpenTrack3D specification,
-            3.11).
+        certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (docs/opentrack3d.md, 3.11).
     """
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
@@ -61,36 +59,94 @@ def predict(
 
 
 def follow(
-    mapper: Mapper, frames: Iterable[Frame], truth: Truth, every: int, max_dist_m: float
-) -> dict[int, ScenePrediction]:
-    """Map a recording; what the refined map says after every k-th frame and after the last, by the count of frames.
+    mapper: Mapper, frames: Iterable[Frame], every: int = 0, visit: Callable[[int, SceneMap], None] | None = None
+) -> SceneMap:
+    """Map a recording; returns the finished, refined map.
 
-    `every` = 0: only after the last.
+    Args:
+        every: frames between two visits on the way; 0: none.
+        visit: called with the frames so far and the refined map so far.
     """
-    said: dict[int, ScenePrediction] = {}
     for count, _ in enumerate(mapper.run(frames), 1):
-        if every and count % every == 0:
-            said[count] = predict(mapper.result(), truth.vertices, max_dist_m)
-    said[mapper.scene.frames] = predict(mapper.result(), truth.vertices, max_dist_m)
-    return said
+        if visit is not None and every and count % every == 0:
+            visit(count, mapper.result())
+    return mapper.result()
 
 
-def score_runs(
-    names: Sequence[str], truths: Sequence[Truth], runs: Sequence[dict[int, ScenePrediction]], protocol: Protocol,
-    class_agnostic: bool, scores_as: Literal["ranked", "constant"],
-) -> tuple[Result, list[tuple[int, float]], Quality]:
-    """The final result over all recordings, the online curve (AP of all maps after t frames, against all the truth that
-    the whole recordings show), and purity and completeness of the final maps."""
-    gt = [truth.ids for truth in truths]
-    final = [run[max(run)] for run in runs]
+@dataclass(frozen=True, eq=False)
+class MappedRecording:
+    """What a map says of the truth of its recording."""
+
+    name: str
+    truth: Truth
+    predictions: Mapping[int, ScenePrediction]
+    """Views so far -> instances on the vertices of the truth."""
+    seconds: Mapping[str, Sequence[float]]
+    """Of each call of each stage."""
+
+    @property
+    def final(self) -> ScenePrediction:
+        """Of the finished map."""
+        return self.predictions[max(self.predictions)]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Instance AP of maps, the online curve, and how clean and whole instances are."""
+
+    result: Result
+    curve: Sequence[tuple[int, float]]
+    """(views, AP) of all maps after so many, against all the truth that the whole recordings show."""
+    quality: Quality
+    """Of the finished maps, mean."""
+    median_ms: Mapping[str, float]
+    """Of a call of each stage."""
+    settings: Mapping[str, Any]
+    constant: Result | None = None
+    """With all confidences one."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        answer = self.result.as_json(self.curve, dict(self.settings))
+        if self.constant is not None:
+            answer["constant"] = {
+                name: None if value is None else round(value, 4)
+                for name, value in self.constant.overall.as_json().items()
+            }
+        answer["purity"], answer["completeness"] = round(self.quality.purity, 4), round(self.quality.completeness, 4)
+        if self.median_ms:
+            answer["median_ms"] = dict(self.median_ms)
+        return answer
+
+
+def evaluate_maps(
+    mapped: Sequence[MappedRecording], protocol: Protocol, class_agnostic: bool, settings: Mapping[str, Any],
+    scores_as: Literal["ranked", "constant"] = "ranked", constant_too: bool = False,
+) -> Evaluation:
+    """Score the maps of all recordings together.
+
+    Args:
+        constant_too: also with all confidences one, as OnlineAnySeg's tables have it.
+    """
+    names, gt = [m.name for m in mapped], [m.truth.ids for m in mapped]
+    final = [m.final for m in mapped]
     result = evaluate_scenes(gt, final, protocol, class_agnostic, scores_as, names)
-    steps = sorted(set.intersection(*(set(run) for run in runs))) if runs else []
+    steps = sorted(set.intersection(*(set(m.predictions) for m in mapped))) if mapped else []
     curve = [
-        (t, evaluate_scenes(gt, [run[t] for run in runs], protocol, class_agnostic, scores_as).overall.ap)
+        (t, evaluate_scenes(gt, [m.predictions[t] for m in mapped], protocol, class_agnostic, scores_as).overall.ap)
         for t in steps
     ]
-    tables = [overlap_table(ids, said, protocol, True) for ids, said in zip(gt, final, strict=True)]
-    return result, curve, mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in tables])
+    tables = [overlap_table(ids, each, protocol, True) for ids, each in zip(gt, final, strict=True)]
+    constant = evaluate_scenes(gt, final, protocol, class_agnostic, "constant", names) if constant_too else None
+    stages = mapped[0].seconds if mapped else {}
+    median_ms = {
+        stage: round(1e3 * float(np.median(took)), 3)
+        for stage in stages if len(took := np.concatenate([np.asarray(m.seconds[stage]) for m in mapped]))
+    }
+    return Evaluation(
+        result, curve, mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in tables]), median_ms, settings,
+        constant,
+    )
 
 
 def mean_quality(each: Sequence[Quality]) -> Quality:

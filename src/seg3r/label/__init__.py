@@ -1,1 +1,1 @@
-"""A finished map and words -> names and answers; and the models that look and speak."""
+"""SceneMap, words -> Labels: who names."""

@@ -1,4 +1,4 @@
-"""Labels and answers by a multi-modal language model that sees the outlined best views and reads the facts of the map
+"""Labels by a multi-modal language model that sees the outlined best views and reads the facts of the map
 (OpenTrack3D, its stage after proposals)."""
 
 from __future__ import annotations
@@ -10,24 +10,20 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from seg3r.describe.best_views import best_views
+from seg3r.describe.crops import contoured, plain
+from seg3r.describe.once import Once
 from seg3r.label import prompts
-from seg3r.label.best_views import best_views
-from seg3r.label.crops import contoured, plain
-from seg3r.label.facts import survey, tell
-from seg3r.label.nearest import Nearest, NearestAnswers
-from seg3r.label.once import Once
+from seg3r.label.nearest import Nearest
 from seg3r.label.prompts import Image
-from seg3r.label.votes import best_names
 from seg3r.protocols import Chat, ImageTextEncoder
 from seg3r.scene import SceneMap
-from seg3r.types import Answer, Labels, Prompt, Reply
+from seg3r.types import Labels, Prompt, Reply
 
 VIEWS = 3
 """K: the paper's number."""
 MOST_CHOICES = 20
 """A longer list is shortened first (specification, D-14)."""
-MOST_ASKED = 20
-"""Instances that a question is put to (D-17)."""
 SILENCE = Reply("", 0.0)
 """Said of what was never seen well, or of an empty list."""
 
@@ -70,12 +66,12 @@ class Mllm:
             [prompts.read_name(r.text, words) for r, words in zip(replies, lists, strict=True)], replies
         )
 
-    def chances(self, scene: SceneMap, vocabulary: Sequence[str]) -> Float32[Tensor, "k c"]:
+    def probabilities(self, scene: SceneMap, vocabulary: Sequence[str]) -> Float32[Tensor, "k c"]:
         """Probability of each word: the model's choice with its confidence, the rest shared out by the encoder."""
         labels = self(scene, vocabulary)
         rest = torch.full((len(scene), len(vocabulary)), 1.0 / max(1, len(vocabulary)))
         if self.nearest is not None:
-            rest = self.nearest.chances(scene, vocabulary)
+            rest = self.nearest.probabilities(scene, vocabulary)
             rest = rest / rest.sum(dim=1, keepdim=True).clamp_min(1e-6)
         for row, (name, score) in enumerate(zip(labels.names, labels.scores.tolist(), strict=True)):
             rest[row] *= 1 - score
@@ -92,11 +88,11 @@ class Mllm:
             return [words] * len(scene)
         if self.nearest is None:
             return self._rounds(images, [words] * len(images))
-        chances = self.nearest.chances(scene, words)
+        probabilities = self.nearest.probabilities(scene, words)
         lists = []
         for row, instance_id in enumerate(scene.ids.tolist()):
             voted = {prompts.same_name(name, words) for name in scene.name_votes.get(instance_id, {})}
-            ranked = torch.argsort(-chances[row], stable=True).tolist()
+            ranked = torch.argsort(-probabilities[row], stable=True).tolist()
             first = [i for i in ranked if words[i] in voted]
             kept = (first + [i for i in ranked if i not in first])[:MOST_CHOICES]
             lists.append([words[i] for i in sorted(kept)])
@@ -124,40 +120,6 @@ class Mllm:
         ])
 
 
-class MllmAnswers:
-    """SceneMap, question -> the instances of which the model says that they fit, best first."""
-
-    def __init__(
-        self, chat: Chat, shortlist: ImageTextEncoder | None = None, views: int = VIEWS, most: int = MOST_ASKED,
-        plain_too: bool = False,
-    ) -> None:
-        """Args:
-            shortlist: chooses whom to ask about where there are more than `most`.
-            views: best views shown.
-            most: instances that a question is put to.
-            plain_too: as for `Mllm`.
-        """
-        self.chat, self.most = chat, most
-        self.nearest = None if shortlist is None else NearestAnswers(shortlist, views=views)
-        self.shown, self.surveyed = Once(lambda scene: shown(scene, views, plain_too)), Once(survey)
-
-    def __call__(self, scene: SceneMap, question: str) -> Answer:
-        ids, names = scene.ids.tolist(), best_names(scene)
-        asked = list(range(len(ids)))
-        if self.nearest is not None and len(asked) > self.most:
-            fit = self.nearest.fit(scene, question)
-            asked = sorted(torch.argsort(-fit, stable=True)[: self.most].tolist())
-        facts, images = tell(self.surveyed(scene), names), self.shown(scene)
-        replies = put(self.chat, [
-            prompts.fits_prompt(images[i].outlined, facts[i], question, images[i].plain) if images[i].outlined else None
-            for i in asked
-        ])
-        scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
-        right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
-        text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
-        return Answer(question, tuple(ids[i] for _, i in right), tuple(round(s, 4) for s, _ in right), text)
-
-
 def shown(scene: SceneMap, views: int, plain_too: bool) -> list[Shown]:
     """The best views of each instance."""
     looks = [best_views(scene, i, views) for i in scene.ids.tolist()]
@@ -169,15 +131,6 @@ def put(chat: Chat, asked: Sequence[Prompt | None]) -> list[Reply]:
     there = [prompt for prompt in asked if prompt is not None]
     replies = iter(chat(there) if there else ())
     return [SILENCE if prompt is None else next(replies) for prompt in asked]
-
-
-def fits_score(reply: Reply) -> float:
-    """In 0..1: over one half where the model said yes; nearer to it the less sure it was."""
-    fits = prompts.read_fits(reply.text)
-    if fits is None:
-        return 0.0
-    sure = 0.5 + 0.5 * (1.0 if reply.confidence is None else reply.confidence)
-    return sure if fits else 1.0 - sure
 
 
 def _labels(names: Sequence[str | None], replies: Sequence[Reply]) -> Labels:

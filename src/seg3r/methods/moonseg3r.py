@@ -6,11 +6,14 @@ silent. Its thresholds belong to its features: other features want others.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from seg3r.associate.fused import Fused
 from seg3r.embed.memory import QueryIndexMemory
 from seg3r.embed.refined_queries import DenseFeatures, RefinedQueries
+from seg3r.errors import check_choice
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
 from seg3r.models.query_refiner import QueryRefiner
@@ -71,6 +74,25 @@ class MoonSeg3RConfig:
     measured it; None: all that an instance ever touched stays its own (D20; the papers do not say)."""
     maintain_every: int = 20
     """Views between two housekeepings."""
+
+    def without(self, *parts: str) -> MoonSeg3RConfig:
+        """The same numbers with these parts of the method switched off, see `ABLATIONS`.
+
+        Raises:
+            InputError: no such part.
+        """
+        config = self
+        for part in parts:
+            check_choice("without", part, ABLATIONS)
+            config = replace(config, **ABLATIONS[part])
+        return config
+
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "2d": {"use_2d": False}, "3d": {"use_3d": False}, "refine": {"refine": False, "memory": False},
+    "memory": {"memory": False}, "token": {"token": False},
+}
+"""What can be switched off: the rows of the paper's table 2, from below."""
 
 
 def moonseg3r(

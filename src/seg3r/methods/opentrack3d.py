@@ -6,14 +6,16 @@ The paper discloses its stages, not their equations: every number below is our d
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
 from seg3r.associate.fused import Fused
 from seg3r.embed.patches import Patches
+from seg3r.errors import check_choice
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
 from seg3r.protocols import Answerer, Embedder, Refiner, Segmenter
@@ -63,6 +65,25 @@ class OpenTrack3DConfig:
     """MaskClustering 2, ConceptGraphs 3."""
     maintain_every: int = 20
     """Frames between self-merges: ConceptGraphs 20."""
+
+    def without(self, *parts: str) -> OpenTrack3DConfig:
+        """The same numbers with these parts of the method switched off, see `ABLATIONS`.
+
+        Raises:
+            InputError: no such part.
+        """
+        config = self
+        for part in parts:
+            check_choice("without", part, ABLATIONS)
+            config = replace(config, **ABLATIONS[part])
+        return config
+
+
+ABLATIONS: Mapping[str, Mapping[str, Any]] = {
+    "look": {"look": 0.0}, "overlap": {"overlap": False}, "denoise": {"denoise": False},
+    "consistency": {"consistency": 0.0}, "merge": {"merge": 0.0}, "mask-pooling": {"pool": "box"},
+}
+"""What can be switched off: the ablations of the paper's tables 5 and 6."""
 
 
 def opentrack3d(

@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from seg3r.protocols import Reconstructor, Remembers
-from seg3r.types import Frame, View
+from seg3r.protocols import Lags, Reconstructor, Remembers, Reports
+from seg3r.types import Event, Frame, View
 
 
 class Held(NamedTuple):
@@ -49,6 +49,16 @@ class Joined:
     def finish(self) -> Sequence[View]:
         """What the geometry still owes."""
         return [self._joined(view) for view in self.geometry.finish()]
+
+    @property
+    def waiting(self) -> int:
+        """Frames whose geometry may still come."""
+        return self.geometry.waiting if isinstance(self.geometry, Lags) else 0
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """What the geometry has to say."""
+        return self.geometry.events if isinstance(self.geometry, Reports) else ()
 
     def reset(self) -> None:
         """Forget everything, both."""

@@ -23,8 +23,8 @@ from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.reconstruct.point_map import PointMap
 from seg3r.reconstruct.sweep import Posed, Seen, Sweep
-from seg3r.reconstruct.tracking import Event, Tracker
-from seg3r.types import Camera, Frame, View
+from seg3r.reconstruct.tracking import Tracker
+from seg3r.types import Camera, Event, Frame, View
 
 GUESS = 0.9
 """Focal length over the image's width where none is known: a phone's main camera."""
@@ -88,6 +88,11 @@ class Odometry:
     def events(self) -> Sequence[Event]:
         """What happened on the way: the start, frames lost, found, refused, dropped."""
         return () if self._tracker is None else tuple(self._tracker.events)
+
+    @property
+    def waiting(self) -> int:
+        """Frames whose view may still come."""
+        return len(self._waiting)
 
     def __call__(self, frame: Frame) -> list[View]:
         """Those views whose later neighbours have come.

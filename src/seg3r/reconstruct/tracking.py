@@ -18,6 +18,7 @@ from seg3r.reconstruct.closing import carried, close, find_loop
 from seg3r.reconstruct.features import Detector, Features, mutual_matches
 from seg3r.reconstruct.point_map import Keyframe, PointMap
 from seg3r.reconstruct.pose import LEAST_INLIERS, START_POINTS, distance, pnp, two_views
+from seg3r.types import Event
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -35,16 +36,6 @@ PATIENCE = 15
 """Frames after a loss within which a pose must be near the last one; later any place in the map will do."""
 LOOPS_EVERY = 4
 """Keyframes, after which a place seen long before is looked for."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something a user should know of."""
-
-    frame_index: int
-    kind: str
-    """started, dropped, lost, found, refused, closed."""
-    text: str
 
 
 class Tracked(NamedTuple):

@@ -8,8 +8,8 @@ from typing import TypedDict
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from seg3r.colors import instance_colors, point_instances
-from seg3r.render import Room
+from seg3r.describe.colors import instance_colors, point_instances
+from seg3r.report.render import Room
 from seg3r.scene import SceneMap
 
 MOST_POINTS = 110_000

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64, UInt8
 
-from seg3r.colors import instance_colors, painted
-from seg3r.records import instance_records
-from seg3r.render import Room, rasterise, read_room, viewpoints
+from seg3r.describe.colors import instance_colors, painted
+from seg3r.describe.records import instance_records
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import data_url, outlined
+from seg3r.report.render import Room, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Sighting
 

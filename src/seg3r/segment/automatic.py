@@ -12,9 +12,9 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from seg3r import pretrained
 from seg3r.models import images
 from seg3r.types import Masks, View
+from seg3r.weights import pretrained
 
 CLASSES = {"sam": "SamModel", "sam2": "Sam2Model", "sam2_video": "Sam2Model"}
 LEAST_IOU = {"sam": 0.88, "sam2": 0.8, "sam2_video": 0.8}

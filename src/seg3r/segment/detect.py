@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
-from seg3r import pretrained
 from seg3r.errors import InputError
 from seg3r.models import images
 from seg3r.types import TensorFields
+from seg3r.weights import pretrained
 
 GROUNDING = ("grounding-dino", "mm-grounding-dino")
 CLASSES = {

@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
-from seg3r import pretrained
 from seg3r.models import images
+from seg3r.weights import pretrained
 
 CLASSES = {"sam2": "Sam2Model", "sam2_video": "Sam2Model"}
 

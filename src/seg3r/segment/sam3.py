@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seg3r import pretrained
 from seg3r.errors import InputError
 from seg3r.models import images
 from seg3r.segment.grounded import settled
 from seg3r.types import Masks, View
+from seg3r.weights import pretrained
 
 CLASSES = {"sam3": "Sam3Model", "sam3_video": "Sam3Model"}
 

@@ -14,11 +14,11 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.label.image_text import image_vectors, prepared, text_vectors
-from seg3r.pretrained import transformers
+from seg3r.language.image_text import image_vectors, prepared, text_vectors
+from seg3r.train.data.samples import RegionSample
+from seg3r.train.data.tokenizers import kept_tokenizer, phrase_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
-from seg3r.train.samples import RegionSample
-from seg3r.train.tokens import kept_tokenizer, phrase_tokenizer
+from seg3r.weights.pretrained import transformers
 
 IMAGE, PATCH, LENGTH, VOCABULARY = 64, 8, 24, 1200
 """Pixels of an image and of a patch; tokens of a phrase and of the tokenizer."""

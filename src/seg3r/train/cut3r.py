@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from seg3r.geometry import invert
 from seg3r.models.cut3r import Cut3r, Cut3rConfig, Pose
+from seg3r.train.data.walks import Walks
+from seg3r.train.distributed import Crew
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
-from seg3r.train.parallel import Crew
-from seg3r.train.walks import Walks
 
 TWIN = Cut3rConfig(
     stem=(16, 32, 96), encoder_width=192, encoder_depth=8, encoder_heads=3, decoder_width=128, decoder_depth=4,

@@ -18,9 +18,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
-from seg3r.pretrained import quiet, transformers
 from seg3r.reading import DAMAGED, reading
-from seg3r.train.parallel import Crew
+from seg3r.train.distributed import Crew
+from seg3r.weights.pretrained import quiet, transformers
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
 BETAS = (0.9, 0.98)

@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.label.chat import QwenReader, padded
-from seg3r.pretrained import transformers
+from seg3r.language.chat import QwenReader, padded
+from seg3r.train.data.samples import ChatSample, Sight
+from seg3r.train.data.tokenizers import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
-from seg3r.train.samples import ChatSample, Sight
-from seg3r.train.tokens import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
+from seg3r.weights.pretrained import transformers
 
 VOCABULARY, LENGTH = 1500, 1024
 """Tokens there are, and tokens a talk may have."""

@@ -1,0 +1,1 @@
+"""SceneMap, question -> Answer: who answers."""

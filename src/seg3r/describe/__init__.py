@@ -1,0 +1,1 @@
+"""SceneMap -> what can be shown or told of it: best views, crops, facts, records, colours."""

@@ -1,0 +1,1 @@
+"""Numbers of predictions against truth. Pure: arrays in, numbers out."""

@@ -1,0 +1,1 @@
+"""What is learnt from: mapped rooms, their views, rendered walks, tokenizers."""

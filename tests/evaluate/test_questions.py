@@ -1,0 +1,264 @@
+"""Questions about rooms, and how answers are measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seg3r.cli import main
+from seg3r.datasets.rooms import TrueRoom, true_rooms
+from seg3r.datasets.scenefun3d import SCENEFUN3D
+from seg3r.datasets.truth import Truth
+from seg3r.evaluate import questions as asking
+from seg3r.evaluate.questions import MappedQuestions, evaluate_questions, evaluate_tasks, phrase_ap
+from seg3r.geometry import transform, unproject
+from seg3r.label.prompts import same_name
+from seg3r.label.votes import best_names
+from seg3r.metrics.instance_ap import ScenePrediction
+from seg3r.rooms.language import KINDS, Question
+from seg3r.scene import SceneMap
+from seg3r.types import Answer
+from tests.evaluate import lookalikes
+from tests.maps import table_map
+from tests.sources import layouts
+from tests.test_cli import refused
+
+PARTS = 1000
+"""Vertices of each thing."""
+THINGS = np.repeat([1007, 2008, 2009, 0], PARTS)
+"""Two classes, three things, and what nobody annotated."""
+ANSWER = Question("the things of class 2", "attribute", (8, 9))
+
+
+def asked(*lists: Sequence[int] | np.ndarray) -> MappedQuestions:
+    """Instances that own these vertices."""
+    count = len(lists)
+    masks = ScenePrediction.from_lists(
+        [np.asarray(each, np.int64) for each in lists], len(THINGS), np.ones(count, np.int64), np.full(count, 0.5)
+    )
+    truth = Truth(np.zeros((len(THINGS), 3), np.float32), THINGS.astype(np.int64))
+    return MappedQuestions(table_map(), (ANSWER,), (7, 8, 9), masks, truth)
+
+
+def thing(number: int) -> np.ndarray:
+    return np.flatnonzero(number == THINGS % 1000)
+
+
+WHOLE = asked(thing(7), thing(8), thing(9))
+
+
+def test_exactly_the_right_things_are_worth_one() -> None:
+    assert phrase_ap(WHOLE, ANSWER, (1, 2), (0.9, 0.8)) == pytest.approx((1, 1, 1))
+    assert phrase_ap(WHOLE, ANSWER, (2, 1), (0.9, 0.8)) == pytest.approx((1, 1, 1))
+    assert phrase_ap(WHOLE, Question("?", "function", (7,)), (0,), (0.6,)) == pytest.approx((1, 1, 1))
+
+
+@pytest.mark.parametrize("rows", [(), (0,)])
+def test_silence_and_the_wrong_thing_are_worth_nothing(rows: tuple[int, ...]) -> None:
+    assert phrase_ap(WHOLE, ANSWER, rows, (0.9,) * len(rows)) == (0, 0, 0)
+
+
+def test_half_of_the_answer_is_worth_half() -> None:
+    half = phrase_ap(WHOLE, ANSWER, (1,), (0.9,))
+    assert half == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
+
+
+def test_a_wrong_thing_costs_most_where_it_is_named_first() -> None:
+    first = phrase_ap(WHOLE, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7))
+    last = phrase_ap(WHOLE, ANSWER, (1, 2, 0), (0.9, 0.8, 0.7))
+    assert 0 < first[0] < last[0] == pytest.approx(1)
+    nobody = asked(thing(0), thing(8), thing(9))  # a mask of what nobody annotated is as wrong
+    assert phrase_ap(nobody, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7)) == pytest.approx(first)
+
+
+def test_a_mask_counts_by_how_well_it_lies() -> None:
+    one = Question("the thing", "relation", (8,))
+    ap, ap50, ap25 = phrase_ap(asked(thing(8)[:700]), one, (0,), (0.9,))
+    assert ap50 == ap25 == 1 and ap == pytest.approx(4 / 9)  # 0.5, 0.55, 0.6, 0.65 of 0.5 ... 0.9
+    assert phrase_ap(asked(thing(8)[:350]), one, (0,), (0.9,)) == (0, 0, 1)
+    assert phrase_ap(asked(thing(8)[:200]), one, (0,), (0.9,)) == (0, 0, 0)
+    both = np.concatenate((thing(8), thing(9)))  # two things in one mask are half of each
+    ap, ap50, ap25 = phrase_ap(asked(both), one, (0,), (0.9,))
+    assert (ap, ap50, ap25) == (0, 0, 1)
+
+
+def test_a_thing_in_two_pieces_is_found_once() -> None:
+    one = Question("the thing", "relation", (8,))
+    pieces = asked(thing(8)[:800], thing(8)[800:])
+    assert phrase_ap(pieces, one, (0,), (0.9,))[1] == 1
+    assert phrase_ap(pieces, one, (1, 0), (0.9, 0.5))[1] < 1  # the small piece first: a false alarm
+
+
+def test_a_small_thing_is_a_thing() -> None:
+    """A cup may have fewer vertices than benchmarks of furniture count."""
+    few, ids = 60, np.repeat([1007, 2008], [60, 1000])
+    masks = ScenePrediction.from_lists(
+        [np.arange(few), np.arange(few, len(ids))], len(ids), np.ones(2, np.int64), np.full(2, 0.5)
+    )
+    small = MappedQuestions(table_map(), (), (7, 8), masks, Truth(np.zeros((len(ids), 3), np.float32), ids))
+    question = Question("the cup", "attribute", (7,))
+    assert phrase_ap(small, question, (1,), (0.9,)) == (0, 0, 0)
+    assert phrase_ap(small, question, (0,), (0.9,)) == pytest.approx((1, 1, 1))
+
+
+# ---- a room ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def room() -> TrueRoom:
+    (room,) = true_rooms("val", 1, 0, 8, (90, 120), "clean", keep=True)
+    return room
+
+
+class Silent:
+    """Names nothing."""
+
+    def __call__(self, scene: SceneMap, question: str) -> Answer:
+        return Answer(question, (), ())
+
+
+class ByName:
+    """Names all that is called what the question says: knows words, and nothing of places or uses."""
+
+    def __init__(self) -> None:
+        self.named: list[str] = []
+
+    def __call__(self, scene: SceneMap, question: str) -> Answer:
+        names = best_names(scene)
+        self.named += [name for name in names if name is not None]
+        asked = question.removeprefix("all ")
+        ids = [i for i, name in zip(scene.ids.tolist(), names, strict=True) if name and same_name(asked, (name,))]
+        return Answer(question, tuple(ids), (0.9,) * len(ids))
+
+
+def measured(answerer: object, room: TrueRoom, monkeypatch: pytest.MonkeyPatch, **settings: object) -> dict:
+    monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: answerer)
+    ticks: list[tuple[int, int]] = []
+
+    def rooms() -> Iterator[TrueRoom]:
+        yield room
+
+    answer = evaluate_questions(
+        naming="votes", per_kind=8, measured=rooms(), progress=lambda n, found: ticks.append((n, found)), **settings
+    )
+    assert [n for n, _ in ticks] == [1] and ticks[0][1] > 3
+    return answer
+
+
+def test_silence_is_right_where_there_is_nothing_to_say(room: TrueRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    answer = measured(Silent(), room, monkeypatch)
+    assert answer["accuracy"]["none"] == answer["f1"]["none"] == 1
+    assert all(answer[measure][kind] == 0 for measure in ("accuracy", "exact", "f1") for kind in KINDS)
+    assert answer["phrases"] == {"AP": 0, "AP50": 0, "AP25": 0}
+    count = answer["count"]
+    assert count["all"] == sum(count[kind] for kind in (*KINDS, "none")) > 15
+    assert all(0 < count[kind] <= 8 for kind in (*KINDS, "none"))
+    assert answer["accuracy"]["all"] == pytest.approx(count["none"] / count["all"], abs=1e-4)
+    assert answer["settings"] == {
+        "labels": "nearest", "naming": "votes", "preset": "bundled", "split": "val", "masks": "truth", "depth": "noisy",
+        "rooms": 8, "frames": 60, "size": "320x240", "per_kind": 8, "model": None, "start": 0,
+    }
+
+
+def test_who_knows_names_answers_what_asks_for_names(room: TrueRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_name = ByName()
+    answer = measured(by_name, room, monkeypatch)
+    classes = {o.name for o in room.recording.room.objects}
+    assert set(by_name.named) <= classes  # the true masks' names, in the words of the rooms
+    assert answer["accuracy"]["attribute"] > 0.2 and answer["accuracy"]["function"] == 0
+    assert answer["accuracy"]["none"] == 1
+    assert 0 < answer["phrases"]["AP"] <= answer["phrases"]["AP50"] <= answer["phrases"]["AP25"] < 1
+    assert answer == measured(ByName(), room, monkeypatch)
+
+
+def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
+    mapped = asking._mapped(room, "bundled", "truth", 8)
+    known = {o.id: o.name for o in room.recording.room.objects}
+    shown = set((room.truth.ids % 1000).tolist())
+    assert len(mapped.things) == len(mapped.scene) == len(mapped.masks)
+    assert sum(t > 0 for t in mapped.things) >= 0.8 * len(mapped.things)
+    names = best_names(mapped.scene)
+    assert all(names[row] == known[t] for row, t in enumerate(mapped.things) if t)
+    assert all(set(q.answer_ids) <= shown for q in mapped.questions)
+    for question in mapped.questions:  # who names all instances of the right things names the right things
+        rows = [row for row, t in enumerate(mapped.things) if t in question.answer_ids]
+        if question.answer_ids and len(rows) == len(question.answer_ids):
+            assert phrase_ap(mapped, question, rows, [0.9] * len(rows))[2] > 0
+
+
+# ---- tasks in words --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def visits(room: TrueRoom, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A room's frames as a visit of SceneFun3D, the scan what the first frame sees; each thing is to be found by its
+    name. The data set, and what it asks."""
+    folder = tmp_path_factory.mktemp("scenefun3d")
+    frames = list(room.recording)[:3]
+    first = frames[0]
+    assert first.camera is not None and first.depth is not None
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "SIZE", first.camera.size)
+        patch.setattr(layouts, "K", first.camera.K.numpy())
+        layouts.write_scenefun3d(folder / "421254" / "42445132", [
+            layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
+            for f in frames if f.camera is not None and f.depth is not None
+        ])
+    scan = transform(first.camera.T_world_cam, unproject(first.depth, first.camera.K)[first.depth > 0]).numpy()
+    ids = room.recording.truth(0)[0][first.depth > 0].numpy()
+    shown = [(o.name, np.flatnonzero(ids == o.id).tolist()) for o in room.recording.room.objects if (ids == o.id).any()]
+    asked = [f"the {name}" for name, _ in shown]
+    lookalikes.write_scenefun3d(
+        folder, "421254", scan, [("rotate", own) for _, own in shown], [(text, [i]) for i, text in enumerate(asked)]
+    )
+    return folder, asked
+
+
+def test_descriptions_are_asked_of_the_map(
+    visits: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of things that are named by what one does to them."""
+    asked: list[str] = []
+
+    class All:
+        """Points at everything, whatever is asked; what has a name by then has one of the nine."""
+
+        def __call__(self, scene: SceneMap, question: str) -> Answer:
+            asked.append(question)
+            assert {name for name in best_names(scene) if name} <= set(SCENEFUN3D.phrases)
+            return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
+
+    monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: All())
+    result = evaluate_tasks(visits[0], every=1)
+    assert asked == visits[1] == list(result.texts.values())
+    assert 0 < result.as_one_mask["mIoU"] < 1 and len(result.masks) == len(asked) > 2
+    assert result.constant.overall.ap25 > 0
+    told = result.as_json()["settings"]
+    assert (told["task"], told["labels"], told["every"], told["visits"]) == (2, "nearest", 1, ["421254"])
+
+
+def test_task_2_as_a_command(
+    visits: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the bundled weights."""
+    command = ["evaluate", "scenefun3d", str(visits[0]), "--every", "1", "--task", "2"]
+    main([*command, "--json", str(tmp_path / "2.json")])
+    said = capsys.readouterr().out
+    assert f"task 2: {len(visits[1])} descriptions" in said and "mIoU" in said
+    told = json.loads((tmp_path / "2.json").read_text())
+    assert [each["text"] for each in told["descriptions"].values()] == visits[1]
+    assert told["settings"].items() >= {
+        "task": 2, "every": 1, "method": "opentrack3d", "preset": "bundled", "masks": None, "labels": "nearest",
+        "model": None,
+    }.items()
+    for flags, why in (
+        (["--labels", "votes"], "nearest or mllm"), (["--saved", str(tmp_path / "kept")], "--saved"),
+        (["--method", "moonseg3r"], "opentrack3d"), (["--chat", "qwen3-vl-4b"], "--labels mllm"),
+        (["--scenes", "nowhere"], "nowhere"),
+    ):
+        assert why in refused(capsys, *command, *flags)
+    assert not (tmp_path / "kept").exists()
