@@ -80,6 +80,12 @@ def printable(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
+def quoted(text: str) -> str:
+    """What a file says, as it may stand in an error: in quotes, printable, not at length."""
+    plain = printable(text[: 8 * LONGEST_NAME])
+    return repr(plain if len(plain) <= LONGEST_NAME else plain[:LONGEST_NAME] + " ...")
+
+
 def clean_name(text: str) -> str | None:
     """A name as it enters from a file or a model: printable, at most `LONGEST_NAME` long; None: nothing is left."""
     return printable(text[: 8 * LONGEST_NAME])[:LONGEST_NAME].strip() or None

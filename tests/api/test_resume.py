@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from seg3r.api.mapping import map_recording
 
 from seg3r.api import mapping
-from seg3r.api.mapping import map_recording
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r

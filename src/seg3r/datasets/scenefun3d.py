@@ -20,7 +20,7 @@ from seg3r.datasets.read import instance_id, read_json, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
-from seg3r.reading import printable, read_npy, reading
+from seg3r.reading import printable, quoted, read_npy, reading
 
 SCENEFUN3D = Protocol(
     "scenefun3d",
@@ -74,7 +74,7 @@ def read_scenefun3d(visit: Path, crop: bool = False) -> Truth:
     ids = np.zeros(len(vertices), np.int64)
     for instance, one in enumerate((a for a in annotations if a.label != EXCLUDE), 1):
         if one.label not in number:
-            raise InputError(f"{path}: label {one.label!r} is none of the nine affordances nor {EXCLUDE!r}")
+            raise InputError(f"{path}: label {quoted(one.label)} is none of the nine affordances nor {EXCLUDE!r}")
         ids[one.points] = instance_id(number[one.label], instance, path)
     _exclude(ids, annotations)
     kept = _crop(visit, len(vertices)) if crop else slice(None)
@@ -132,7 +132,8 @@ def _annotation(entry: Any, path: Path, vertex_count: int) -> _Annotation:
     points = np.asarray(entry["indices"], np.int64).reshape(-1)
     name, label = str(entry["annot_id"]), printable(str(entry["label"]))
     if len(points) and not 0 <= points.min() <= points.max() < vertex_count:
-        raise InputError(f"{path}: annotation {name} names points outside 0..{vertex_count - 1}, of another scan")
+        scan = f"0..{vertex_count - 1}, of another scan"
+        raise InputError(f"{path}: annotation {quoted(name)} names points outside {scan}")
     return _Annotation(name, label, points)
 
 

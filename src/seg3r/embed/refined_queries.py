@@ -19,7 +19,7 @@ from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.errors import InputError
 from seg3r.models.grids import coverage, resampled
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined, pooled
-from seg3r.reading import reading
+from seg3r.reading import quoted, reading
 from seg3r.types import Masks, View
 from seg3r.weights.pretrained import read_json
 
@@ -236,7 +236,7 @@ def _config(path: Path) -> QueryRefinerConfig:
         raise InputError(f"{path}: no such file; it holds the sizes of the query refiner beside it")
     given: dict[str, Any] = read_json(path)
     if unknown := set(given) - {field.name for field in fields(QueryRefinerConfig)}:
-        raise InputError(f"{path}: no sizes of a query refiner ({', '.join(sorted(unknown)[:3])} ...)")
+        raise InputError(f"{path}: no sizes of a query refiner ({quoted(', '.join(sorted(unknown)))})")
     with reading(path, "sizes of a query refiner"):
         config = QueryRefinerConfig(**given)
         sizes = {name: value for name, value in asdict(config).items() if name not in ("attend_above", "bias")}

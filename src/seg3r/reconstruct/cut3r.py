@@ -24,7 +24,7 @@ from torch.nn import functional
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
-from seg3r.reading import reading
+from seg3r.reading import quoted, reading
 from seg3r.reconstruct.motion import FlowMotion, Seen
 from seg3r.types import Camera, Frame, View
 
@@ -222,7 +222,7 @@ def _config(path: Path) -> Cut3rConfig:
         given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(Cut3rConfig)}
         if unknown := set(given) - known:
-            raise InputError(f"{path}: no sizes of a CUT3R ({', '.join(sorted(unknown)[:3])} ...)")
+            raise InputError(f"{path}: no sizes of a CUT3R ({quoted(', '.join(sorted(unknown)))})")
         sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         return Cut3rConfig(**sizes)
 

@@ -86,10 +86,11 @@ def _check_sighting(row: dict[str, Any], camera: npt.NDArray[Any]) -> None:
     r0, c0, r1, c1 = (int(n) for n in row["box"])
     h, w = (int(n) for n in row["size"])
     direction = np.array(row["direction"], np.float64)
-    numbers = (float(row["score"]), float(int(row["frame"])), float(int(row["area"])), *direction.reshape(-1))
+    counts = (int(row["frame"]), int(row["area"]))
     if not (0 <= r0 < r1 < LARGEST and 0 <= c0 < c1 < LARGEST and 0 < h < LARGEST and 0 < w < LARGEST):
         raise ValueError("a sighting with a box or a crop of no size")
-    if direction.shape != (3,) or not all(math.isfinite(n) for n in numbers) or int(row["id"]) < 0:
+    finite = math.isfinite(float(row["score"])) and bool(np.isfinite(direction).all())
+    if direction.shape != (3,) or not finite or int(row["id"]) < 0 or max(abs(n) for n in counts) >= LARGEST:
         raise ValueError("a sighting with numbers that are none")
 
 

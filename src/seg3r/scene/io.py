@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from seg3r.errors import InputError
-from seg3r.reading import reading
+from seg3r.reading import quoted, reading
 from seg3r.types import Camera, Sighting
 
 FORMAT = "seg3r scene 2"
@@ -47,7 +47,7 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     with reading(path, "a map"), safe_open(path, "numpy") as file:
         metadata = file.metadata() or {}
         if FORMAT not in metadata:
-            raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})"[:500])
+            raise InputError(f"{path}: not a map of this version (its header says {quoted(', '.join(metadata))})")
         header = json.loads(metadata[FORMAT])
         if not isinstance(header, dict):
             raise ValueError("its header is no JSON object")

@@ -17,7 +17,8 @@ from seg3r.reading import clean_name, read_pixels, reading
 from seg3r.types import Masks, TensorFields, View
 
 ASPECT_TOLERANCE = 0.01
-DEPTH_NUMBERS, DEPTH_CHANGES, DEPTH_STEP = 100, 0.1, 0.05
+LARGEST_ID = 1 << 31
+DEPTH_NUMBERS, DEPTH_CHANGES, DEPTH_STEP = 20, 0.2, 0.05
 """A map of so many numbers, of which neighbours differ so often, mostly by so small a share, is one of depth."""
 
 
@@ -130,6 +131,8 @@ def _read_notes(path: Path) -> tuple[dict[int, str | None], dict[int, float]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         names = {int(e["id"]): None if e.get("label") is None else clean_name(str(e["label"])) for e in entries}
         scores = {int(e["id"]): float(e.get("score", 1.0)) for e in entries}
+        if not all(abs(i) < LARGEST_ID for i in scores):
+            raise ValueError(f"an id of {LARGEST_ID} or more")
     for i, score in scores.items():
         if not 0.0 <= score <= 1.0:
             raise InputError(f"{path}: the score of id {i} is {score}; scores lie in 0..1")

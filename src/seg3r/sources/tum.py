@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from seg3r.errors import InputError
-from seg3r.reading import open_image, printable, reading
+from seg3r.reading import open_image, quoted, reading
 from seg3r.sources.listed import Calibration, ListedRecording
 from seg3r.sources.read import depth_numbers, intrinsics_file, pinhole
 from seg3r.sources.shots import Shot, stated_scale
@@ -92,7 +92,7 @@ def _row(fields: list[str], count: int, path: Path) -> npt.NDArray[np.float64]:
     except ValueError:
         row = np.zeros(0)
     if row.size != count:
-        raise InputError(f"{path}: expected {count} numbers in each line, got '{printable(' '.join(fields))[:80]}'")
+        raise InputError(f"{path}: expected {count} numbers in each line, got {quoted(' '.join(fields))}")
     return row
 
 
@@ -101,7 +101,7 @@ def _file_list(path: Path) -> list[tuple[float, str]]:
     listed = [(float(_row(fields[:1], 1, path)[0]), " ".join(fields[1:])) for fields in _lines(path)]
     for _, name in listed:
         if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-            raise InputError(f"{path}: '{printable(name)[:80]}' names no file in the recording; give a path inside it")
+            raise InputError(f"{path}: {quoted(name)} names no file in the recording; give a path inside it")
     return listed
 
 

@@ -61,7 +61,9 @@ def read_mesh(path: Path) -> tuple[Float32[np.ndarray, "n 3"], Int64[np.ndarray,
             if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
                 raise InputError(f"{path} holds no faces; superpoints of a mesh need them")
             return np.asarray(mesh.vertices, np.float32), np.asarray(mesh.faces, np.int64)
-    except ImportError as error:  # of a package that a format would need
+    except InputError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parsers meet, its own mistakes too
         raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)}); give a PLY") from error
     finally:
         log.setLevel(level)

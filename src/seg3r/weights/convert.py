@@ -15,7 +15,7 @@ from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.files import write_tensors
-from seg3r.reading import printable, reading
+from seg3r.reading import printable, quoted, reading
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "module")
 """Where training scripts keep the weights."""
@@ -67,7 +67,7 @@ def convert(path: Path, out: Path) -> int:
         raise InputError(f"{path}: no weights in it (looked at the top and under {', '.join(HOLDERS)})")
     for name, tensor in weights.items():
         if why := _unfit(name, tensor):
-            raise InputError(f"{path}: tensor {printable(name)[:100]!r} {why}; save plain weights and convert those")
+            raise InputError(f"{path}: tensor {quoted(name)} {why}; save plain weights and convert those")
     total = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
     if total > LARGEST_GROWTH * path.stat().st_size:
         raise InputError(f"{path}: its tensors spread to {total} bytes, far more than the file holds; it is damaged")
