@@ -73,5 +73,5 @@ def test_the_same_seed_damages_alike_and_every_case_otherwise() -> None:
     damaged = [mutate(whole, Random(f"1 {case}")) for case in range(200)]
     assert damaged == [mutate(whole, Random(f"1 {case}")) for case in range(200)]
     assert len({str(sorted(each.items())) for each in damaged}) > 180
-    assert sum(each == whole for each in damaged) < 5
+    assert sum(each == whole for each in damaged) < 20
     assert whole["a.txt"] == b"1 2 3\n" * 20

@@ -161,9 +161,9 @@ def instance_id(label: int, instance: int, where: Path) -> int:
     return label * 1000 + instance
 
 
-def label_number(value: object) -> int:
+def label_number(value: Any) -> int:
     """A label as an integer from 0 that leaves room for the instance; ValueError for anything else."""
-    number = int(value)  # type: ignore[call-overload]
+    number = int(value)
     if not 0 <= number <= LARGEST_LABEL:
         raise ValueError(f"label {number} is not in 0..{LARGEST_LABEL}")
     return number

@@ -71,8 +71,7 @@ def _has(told: dict[str, Any], stem: str, key: str) -> bool:
 def _time(told: dict[str, Any], shot: Shot) -> float:
     """Seconds; recordings without timestamps keep the assumed rate."""
     stamp = told[shot.stem].get("timestamp") if _has(told, shot.stem, "timestamp") else None
-    usable = isinstance(stamp, (int, float)) and abs(stamp) < LATEST_S
-    return float(stamp) if usable else shot.time_s
+    return float(stamp) if isinstance(stamp, (int, float)) and abs(stamp) < LATEST_S else shot.time_s
 
 
 def _pose(entry: dict[str, Any]) -> npt.NDArray[np.float64]:

@@ -130,7 +130,7 @@ def upright(picture: Any) -> npt.NDArray[np.uint8]:
 def _opened(path: Path) -> Any:
     try:
         container = av.open(str(path))
-    except (av.error.FFmpegError, *DAMAGED) as error:
+    except DAMAGED + (av.error.FFmpegError,) as error:  # noqa: RUF005 (mypy reads no unpacked tuple)
         raise InputError(f"{path}: cannot be read as a video ({one_line(error)}); is the file complete?") from error
     if not container.streams.video:
         container.close()
