@@ -31,7 +31,7 @@ from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, Masks, View
 
@@ -157,7 +157,7 @@ class Shared:
         return Replayed(all_views(Joined(reconstructor(reconstruct), self.recurrent()), self.room.recording))
 
     def masks(self, masks: str) -> Once:
-        return Once(Saved(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
+        return Once(SavedMasks(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
 
 
 def all_views(geometry: Reconstructor, frames: Iterable[Frame]) -> list[View]:

@@ -40,7 +40,7 @@ from seg3r.metrics.protocol import protocol_from_classes
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.types import Frame, View
 
 SPANS = (16, 60, 200, 400)
@@ -110,7 +110,7 @@ def names_of(poses: Sequence[str]) -> list[str]:
 def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int, masks: str) -> dict[str, Any]:
     """One row on one walk: drift, time, and for each placement the curve."""
     geometry = Logged(geometry_of(name, reset_every))
-    segment = Saved(truth_masks(room.recording)) if masks == "truth" else None
+    segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
     config = replace(BUNDLED_MOON, consensus=masks != "truth")  # perfect masks have no pieces to join
     mapped = map_room(
         moonseg3r("bundled", config, geometry, segment=segment), room, tuple(PLACEMENTS), online_every

@@ -15,7 +15,7 @@ from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.resume import Checkpoints
-from seg3r.segment.saved import Saved, folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.reconstruct.remembering import Late, Tokens
 from tests.worlds import table_scene, walk, write_recording
@@ -36,7 +36,7 @@ def mapper(recording: Recording) -> Mapper:
         torch.manual_seed(0)
         refiner = QueryRefiner(SIZES)
     assert recording.root is not None
-    segment = Saved(folder_reader(recording.root / "masks_truth", recording.stem))
+    segment = SavedMasks(folder_reader(recording.root / "masks_truth", recording.stem))
     return moonseg3r(Joined(Late(Sensor(), 1), Tokens()), PatchGrid(), refiner, MoonSeg3RConfig(match=1.0), segment)
 
 

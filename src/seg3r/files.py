@@ -136,7 +136,7 @@ def _swap(fresh: Path, target: Path, aside: Path, content: tuple[str, ...]) -> N
         aside.rename(target)
         raise
     for entry in sorted(aside.iterdir()):
-        if entry.name not in content:
+        if entry.name not in content and not (target / entry.name).exists():
             entry.rename(target / entry.name)
     shutil.rmtree(aside)
 

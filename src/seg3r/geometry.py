@@ -134,7 +134,7 @@ def mask_iou(a: Bool[Tensor, "m n"], b: Bool[Tensor, "k n"]) -> Float[Tensor, "m
     return intersection / union.clamp_min(1)
 
 
-def box_iou(a: Float[Tensor, "m 6"], b: Float[Tensor, "k 6"]) -> Float[Tensor, "m k"]:
+def box_iou_3d(a: Float[Tensor, "m 6"], b: Float[Tensor, "k 6"]) -> Float[Tensor, "m k"]:
     """Of axis-aligned boxes given as (low corner, high corner); 0 where both are flat."""
     low = torch.maximum(a[:, None, :3], b[None, :, :3])
     high = torch.minimum(a[:, None, 3:], b[None, :, 3:])

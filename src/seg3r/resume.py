@@ -15,7 +15,7 @@ from seg3r.mapper import Mapper
 from seg3r.protocols import Reconstructor, Remembers
 from seg3r.reading import one_line, printable, reading
 from seg3r.reconstruct.joined import Joined
-from seg3r.reconstruct.saved import Saved
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import Recording
@@ -113,4 +113,4 @@ def _must_replay(reconstruct: Reconstructor) -> bool:
     """Whether it may remember what it cannot put down."""
     if isinstance(reconstruct, Joined):
         return _must_replay(reconstruct.geometry) or _must_replay(reconstruct.tokens)
-    return not isinstance(reconstruct, Remembers | Sensor | Saved)
+    return not isinstance(reconstruct, Remembers | Sensor | SavedGeometry)

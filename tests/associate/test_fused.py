@@ -242,7 +242,7 @@ def test_an_old_token_is_not_asked(later: int, fresh: bool, every: int) -> None:
     now = at(later, columns((15, 35), features=feature), (0.6, 0.8))
     fused = Fused(look=1.0, overlap=0.0, identity=1.0, box=1.0, threshold=0.0, look_floor=0.0, least_look=-1.0,
                   least_contained=0.0, fragment=2.0)
-    box = float(cues.box(now, scene, scene.ids))
+    box = float(cues.box_overlap(now, scene, scene.ids))
     expected = 0.8 + 0.6 + box if fresh else 1.5 * (0.8 + box)
     assert 0.3 < box < 0.8
     assert float(fused(VIEW, now, scene).scores[0]) == pytest.approx(expected, abs=1e-4)

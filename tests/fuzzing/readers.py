@@ -30,10 +30,9 @@ from seg3r.label.vocabulary import read_vocabulary
 from seg3r.label.votes import best_names
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
-from seg3r.reconstruct.saved import Saved as SavedGeometry
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved as SavedMasks
-from seg3r.segment.saved import folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import open_source
 from seg3r.superpoints.mesh import read_mesh
 from seg3r.train.loop import learn

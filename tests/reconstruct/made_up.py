@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from seg3r.reconstruct.closing import GAP, carried
+from seg3r.reconstruct.closing import GAP, carried_pose
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 
 FOCAL, HALF = 400.0, np.array((320.0, 240.0))
 LAP = 60
@@ -45,7 +45,7 @@ def walk(steps: int = LAP + 4, count: int = 1500) -> PointMap:
         names[new] = len(origin) + np.arange(len(new))
         origin += new.tolist()
         last_seen[rows] = step
-        keyframes.append(Keyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
+        keyframes.append(PoseKeyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
     return PointMap(FOCAL, False, keyframes, world[origin].copy(), looks[origin].copy())
 
 
@@ -56,6 +56,6 @@ def slid(known: PointMap, since: int) -> PointMap:
     later = np.setdiff1d(np.arange(len(known.points)), before)
     known.points[later] = known.points[later] @ back[:3, :3].T + back[:3, 3]
     for keyframe in known.keyframes[since:]:
-        keyframe.pose = carried(keyframe.pose, back)
+        keyframe.T_cam_world = carried_pose(keyframe.T_cam_world, back)
         keyframe.point[np.isin(keyframe.point, before)] = -1  # a blurred stretch: nothing is known on both sides
     return known

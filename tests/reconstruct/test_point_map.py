@@ -8,7 +8,7 @@ import pytest
 from seg3r.reconstruct import point_map
 from seg3r.reconstruct.bundle import Adjusted, bundle_adjust, exponential
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import HELD, Keyframe, PointMap
+from seg3r.reconstruct.point_map import HELD, PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import distance
 
 FOCAL = 480.0
@@ -28,9 +28,9 @@ def seen(step: int) -> Features:
     return Features(FOCAL * local[:, :2] / local[:, 2:], LOOKS)
 
 
-def keyframe(step: int, known: int = COUNT) -> Keyframe:
+def keyframe(step: int, known: int = COUNT) -> PoseKeyframe:
     """The first `known` features are known points."""
-    return Keyframe(step, camera(step), seen(step), np.where(np.arange(COUNT) < known, np.arange(COUNT), -1))
+    return PoseKeyframe(step, camera(step), seen(step), np.where(np.arange(COUNT) < known, np.arange(COUNT), -1))
 
 
 def begun(known: int = COUNT) -> PointMap:
@@ -68,11 +68,11 @@ def test_adjusting_brings_back_what_was_shaken_and_holds_the_older_still() -> No
         known.add(keyframe(step))
     known.points += np.random.default_rng(1).normal(0, 0.03, known.points.shape)
     for frame in known.keyframes[3:]:
-        frame.pose = exponential(np.array((0.03, -0.02, 0.01, 0.004, 0.002, -0.003))) @ frame.pose
-    still = [k.pose.copy() for k in known.keyframes[:3]]
+        frame.T_cam_world = exponential(np.array((0.03, -0.02, 0.01, 0.004, 0.002, -0.003))) @ frame.T_cam_world
+    still = [k.T_cam_world.copy() for k in known.keyframes[:3]]
     known.adjust_since(3, rounds=20)
-    assert all(np.array_equal(k.pose, pose) for k, pose in zip(known.keyframes, still, strict=False))
-    assert max(distance(k.pose, camera(k.index)) for k in known.keyframes[3:]) < 2e-3
+    assert all(np.array_equal(k.T_cam_world, T) for k, T in zip(known.keyframes, still, strict=False))
+    assert max(distance(k.T_cam_world, camera(k.index)) for k in known.keyframes[3:]) < 2e-3
     assert np.abs(known.points - WORLD).max() < 2e-2
 
 
@@ -92,10 +92,10 @@ def test_a_focal_length_is_found_where_it_is_looked_for(find: bool) -> None:
     known = PointMap(0.9 * FOCAL, find)
     known.begin(keyframe(0), keyframe(3), WORLD.copy(), LOOKS.copy())
     turned = [exponential(np.array((0.1 * s, 0.05 * s, -0.3 * s, 0.03 * s, -0.05 * s, 0.04 * s))) for s in range(1, 14)]
-    for n, pose in enumerate(turned):
-        local = WORLD @ pose[:3, :3].T + pose[:3, 3]
+    for n, T_cam_world in enumerate(turned):
+        local = WORLD @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         features = Features(FOCAL * local[:, :2] / local[:, 2:], LOOKS)
-        known.add(Keyframe(10 + n, pose, features, np.arange(COUNT)))
+        known.add(PoseKeyframe(10 + n, T_cam_world, features, np.arange(COUNT)))
     assert (abs(known.focal / FOCAL - 1) < 0.02) == find
 
 
@@ -105,11 +105,11 @@ def test_a_slide_that_the_last_keyframes_cannot_see_is_mended_when_many_are_adju
     for step in range(38):
         known.keyframes.append(keyframe(step))
     for frame in known.keyframes[12:26]:
-        frame.pose = exponential(np.array((0.05, 0, 0.05, 0, 0, 0))) @ frame.pose
+        frame.T_cam_world = exponential(np.array((0.05, 0, 0.05, 0, 0, 0))) @ frame.T_cam_world
     latest = keyframe(38)
     known.keyframes = known.keyframes[:39]
     known.add(latest)  # the fortieth: all of the last eighty
-    assert max(distance(k.pose, camera(k.index)) for k in known.keyframes) < 5e-3
+    assert max(distance(k.T_cam_world, camera(k.index)) for k in known.keyframes) < 5e-3
 
 
 def test_however_often_a_place_was_seen_few_keyframes_hold_still(monkeypatch: pytest.MonkeyPatch) -> None:

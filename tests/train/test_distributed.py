@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seg3r.errors import InputError, MissingExtraError
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import CHECKPOINT, CURVE
 from seg3r.train.recipes import train
 from tests.conftest import REPOSITORY
@@ -91,7 +91,7 @@ def test_an_interruption_leaves_no_trace(runs: Path) -> None:
 
 
 def test_alone_nothing_changes() -> None:
-    crew = Crew()
+    crew = DistributedContext()
     assert crew.main and crew.count == 1 and crew.device == torch.device("cpu")
     assert [crew.lesson(step) for step in (0, 1, 7)] == [0, 1, 7]
     weight = nn.Parameter(torch.ones(2))
@@ -101,7 +101,7 @@ def test_alone_nothing_changes() -> None:
 
 
 def test_what_is_missing_or_learns_alone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Three(Crew):
+    class Three(DistributedContext):
         def __init__(self, device: object) -> None:
             self.count, self.rank = 3, 1
 
@@ -111,4 +111,4 @@ def test_what_is_missing_or_learns_alone_is_said(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"seg3r\[train\]"):
-        Crew()
+        DistributedContext()

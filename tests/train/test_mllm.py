@@ -11,7 +11,7 @@ import torch
 
 from seg3r.language.chat import LocalChat
 from seg3r.train import loop
-from seg3r.train.data.samples import ChatSample, Sight
+from seg3r.train.data.samples import ChatSample, WordSample
 from seg3r.train.loop import CURVE
 from seg3r.train.mllm import AnswerLoss, train_mllm
 from seg3r.types import Prompt
@@ -32,8 +32,8 @@ def batch(step: int) -> list[ChatSample]:
     return [sample(list(COLORS)[c], 1 + (step + i) % 3, (40 + 10 * (i % 2), 60)) for i, c in enumerate(chosen)]
 
 
-def sights(step: int) -> list[Sight]:
-    return [Sight(s.prompt.images[0], (s.answer, "thing")) for s in batch(step)]
+def sights(step: int) -> list[WordSample]:
+    return [WordSample(s.prompt.images[0], (s.answer, "thing")) for s in batch(step)]
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from seg3r.train.data.walks import Walks, render_walks
 from seg3r.train.loop import CURVE, seeded
 from seg3r.train.query_refiner import (
     ClipLoss,
-    Lesson,
     PreparedClip,
     PreparedClips,
+    TrainingClip,
     cross_frame_loss,
     distillation_loss,
     gram,
@@ -60,7 +60,7 @@ class WithTokens:
         self.seen = 0
 
 
-def lessons(count: int = 2, frames: int = 4) -> Iterator[Lesson]:
+def lessons(count: int = 2, frames: int = 4) -> Iterator[TrainingClip]:
     """Looks at a table with things on it."""
     for n in range(count):
         seen = walk(table_scene(), 12)[n : n + frames]

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.train import loop
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, seeded
 
 STEPS, CUT, SHARES = 10, 4, 2
@@ -45,7 +45,7 @@ def loss_for(model: Net) -> Callable[[int], Tensor]:
     return loss
 
 
-def trained(out: Path, crew: Crew | None, joint: bool = False, cut: bool = False) -> Net:
+def trained(out: Path, crew: DistributedContext | None, joint: bool = False, cut: bool = False) -> Net:
     model = net()
     one = loss_for(model)
 
@@ -62,7 +62,7 @@ def trained(out: Path, crew: Crew | None, joint: bool = False, cut: bool = False
 
 def main(out: Path) -> None:
     loop.halves_pay = lambda: False  # in half precision a sum over both lessons rounds otherwise than over processes
-    crew = Crew()
+    crew = DistributedContext()
     if crew.count == 1:
         model = trained(out / "joint", crew, joint=True)
         assert "accelerate" not in sys.modules

@@ -67,12 +67,12 @@ class Fused:
             covered.shared, covered.segment_sizes, covered.instance_sizes, self.least_evidence
         )
         near = contained >= self.least_contained
-        cosine, reliable = cues.look(segments, scene, covered.ids, near if self.least_contained else None)
+        cosine, reliable = cues.visual_similarity(segments, scene, covered.ids, near if self.least_contained else None)
         looks = ((cosine - self.look_floor) / (1 - self.look_floor)).clamp(0, 1)
         weight = torch.where(reliable, torch.tensor(self.look), torch.tensor(0.0))
         score = self.overlap * torch.maximum(iou, 0.5 * contained)
         if self.box:
-            score = score + self.box * cues.box(segments, scene, covered.ids, self.box_trim)
+            score = score + self.box * cues.box_overlap(segments, scene, covered.ids, self.box_trim)
         known = torch.full_like(weight, self.overlap + self.box)
         if self.identity:
             step = segments.frame_index - scene.last_frame  # between views: they may be every tenth frame

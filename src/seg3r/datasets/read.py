@@ -103,7 +103,7 @@ def read_preprocessed(mesh: Path, ids: Path) -> Truth:
     return Truth(vertices, labels)
 
 
-def read_json(path: Path, key: str) -> Any:
+def read_json_key(path: Path, key: str) -> Any:
     """What a JSON file holds under a key."""
     _must_exist(path)
     with reading(path, f"JSON with {key!r}", "fetch it again"):
@@ -113,7 +113,7 @@ def read_json(path: Path, key: str) -> Any:
 def read_indices(path: Path, key: str) -> Int64[np.ndarray, "n"]:
     """A list of integers under a key of a JSON file."""
     with reading(path, f"JSON with integers under {key!r}", "fetch it again"):
-        return np.asarray(read_json(path, key), np.int64).reshape(-1)
+        return np.asarray(read_json_key(path, key), np.int64).reshape(-1)
 
 
 def read_table(path: Path, columns: Sequence[str], delimiter: str) -> list[tuple[str, ...]]:
@@ -134,7 +134,7 @@ def read_lines(path: Path) -> list[str]:
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def paint(
+def paint_segments(
     segments: Int[np.ndarray, "v"], groups: Iterable[tuple[Sequence[int] | Int64[np.ndarray, "..."], int]]
 ) -> Int64[np.ndarray, "v"]:
     """The value of the last group that holds a vertex's segment; 0 where none does.

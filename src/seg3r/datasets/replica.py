@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int64
 
-from seg3r.datasets.read import instance_id, label_number, read_json, read_ply, read_preprocessed, vertices_of
+from seg3r.datasets.read import instance_id, label_number, read_json_key, read_ply, read_preprocessed, vertices_of
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import Protocol
@@ -58,7 +58,7 @@ def read_replica(habitat: Path) -> Truth:
     if corners.size and not 0 <= corners.min() <= corners.max() < len(vertices):
         raise InputError(f"{mesh}: a face names a vertex that is not there; fetch it again")
     with reading(info, "objects with id and class_id", "fetch it again"):
-        objects = read_json(info, "objects")
+        objects = read_json_key(info, "objects")
         classes = {int(thing["id"]): label_number(max(0, int(thing["class_id"]))) for thing in objects}
     ids = {
         thing: instance_id(classes[thing], rank, info) if classes[thing] > 0 else 0

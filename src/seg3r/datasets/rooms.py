@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from seg3r.datasets.read import finite_points, read_vertices
@@ -25,9 +24,6 @@ from seg3r.sources.rooms import RoomsSource
 
 SURFACE_M = 0.02
 """Between the samples of a room's surface that make its superpoints."""
-NEIGHBOURS = 8
-STEP = 0.4
-"""Sine of the angle at which the next point rises out of both tangent planes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,17 +104,11 @@ def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"],
 
     What they do not see would join what a scan parts: the wall behind a window's pane runs on to both sides of it.
     """
-    from seg3r.superpoints import graph_superpoints  # a run without superpoints does not import it
+    from seg3r.superpoints.cloud import cloud_superpoints  # a run without superpoints does not import it
 
     samples = sample_surface(recording.room, SURFACE_M)
     seen = seen_by(recording.room, samples, recording.cameras)
     points = samples.points[seen]
     normals = renderer_of(recording.room).face_normals[samples.face[seen]].astype(np.float32)
-    near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]
-    edges = np.stack((np.repeat(np.arange(len(points)), NEIGHBOURS), near.reshape(-1)), axis=1)
-    along = points[edges[:, 1]] - points[edges[:, 0]]
-    rise = [np.abs((along * normals[edges[:, k]]).sum(1)) for k in (0, 1)]
-    # Over a step (a rug on the floor) two points are near and alike, but a mesh does not join them.
-    joined = np.minimum(*rise) <= STEP * np.linalg.norm(along, axis=1)
-    labels = graph_superpoints(points, normals, edges[joined])
+    labels = cloud_superpoints(points, normals)
     return torch.from_numpy(points), torch.from_numpy(labels)

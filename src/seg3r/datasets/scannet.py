@@ -21,9 +21,9 @@ import numpy as np
 from seg3r.datasets.read import (
     instance_id,
     label_number,
-    paint,
+    paint_segments,
     read_indices,
-    read_json,
+    read_json_key,
     read_preprocessed,
     read_table,
     read_vertices,
@@ -158,7 +158,7 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
     with reading(groups_path, "groups of segments", "fetch it again"):
         listed = [
             (printable(str(g["label"])), int(g["objectId"]) + 1, np.asarray(g["segments"], np.int64).reshape(-1))
-            for g in read_json(groups_path, "segGroups")
+            for g in read_json_key(groups_path, "segGroups")
         ]
     groups, known = [], False
     for name, instance, members in listed:
@@ -166,7 +166,7 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
         groups.append((members, instance_id(number.get(name, 0), instance, groups_path)))
     if groups and not known:
         raise InputError(f"{label_table}: knows none of the labels of {groups_path}; use the table of ScanNet v2")
-    return Truth(vertices, paint(segments, groups))
+    return Truth(vertices, paint_segments(segments, groups))
 
 
 def scannet_scenes(folder: Path) -> list[str]:

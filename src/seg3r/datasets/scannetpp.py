@@ -16,9 +16,9 @@ import numpy as np
 
 from seg3r.datasets.read import (
     instance_id,
-    paint,
+    paint_segments,
     read_indices,
-    read_json,
+    read_json_key,
     read_lines,
     read_table,
     read_vertices,
@@ -82,7 +82,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
     with reading(groups_path, "groups of segments", "fetch it again"):
         listed = [
             (str(group["label"]), np.asarray(group["segments"], np.int64).reshape(-1).tolist())
-            for group in read_json(groups_path, "segGroups")
+            for group in read_json_key(groups_path, "segGroups")
         ]
     for name, members in listed:
         label = label_of.get(name)
@@ -95,7 +95,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
         groups.append((sum(sizes.get(s, 0) for s in set(members)), members, value))
     # The last one painted stays: large ones first, and of equal ones the earlier last.
     groups.sort(key=lambda group: group[0])
-    ids = paint(segments, [(members, value) for _, members, value in reversed(groups)])
+    ids = paint_segments(segments, [(members, value) for _, members, value in reversed(groups)])
     ids[_masked(scans / "mesh_aligned_0.05_mask.txt", len(vertices))] = EXCLUDED_ID
     return Truth(vertices, ids)
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float32, Int64
 
-from seg3r.datasets.read import instance_id, read_json, read_vertices
+from seg3r.datasets.read import instance_id, read_json_key, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
@@ -95,7 +95,7 @@ def read_queries(visit: Path, crop: bool = False) -> tuple[Float32[np.ndarray, "
     with reading(path, "descriptions of annotations", "fetch it again"):
         entries = [
             (str(e["desc_id"]), printable(str(e["description"])), [by_name[str(a)] for a in e["annot_id"]])
-            for e in read_json(path, "descriptions")
+            for e in read_json_key(path, "descriptions")
         ]
     for name, text, meant in entries:
         ids = np.zeros(len(vertices), np.int64)
@@ -125,7 +125,7 @@ def scenefun3d_truth(folder: Path, scene: str) -> Truth:
 
 def _annotations(path: Path, vertex_count: int) -> list[_Annotation]:
     with reading(path, "annotations", "fetch it again"):
-        return [_annotation(entry, path, vertex_count) for entry in read_json(path, "annotations")]
+        return [_annotation(entry, path, vertex_count) for entry in read_json_key(path, "annotations")]
 
 
 def _annotation(entry: Any, path: Path, vertex_count: int) -> _Annotation:

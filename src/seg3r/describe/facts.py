@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from seg3r.scene import SceneMap
+from seg3r.scene.upright import upright_axes
 
 ON_M = 0.10
 """What stands on something ends at most so far above it ..."""
@@ -34,8 +35,6 @@ BORDER_M = 0.04
 """What stands in a shelf may look out of it so far."""
 LEAST_POINTS = 8
 """Points of a support under what stands on it."""
-BIN_M, WALL_POINTS = 0.05, 20_000
-"""Walls are looked for in bins of this width, with so many points."""
 MEDIAN_LIGHT, MOST_GAIN = 180.0, 1.5
 """Of the points of a room (sRGB); how far its exposure is put right at most."""
 LIGHTNESS = 0.8
@@ -173,41 +172,6 @@ def _sentence(
 
 def _listed(full: Sequence[str], rows: Sequence[int]) -> str:
     return ", ".join(full[j] for j in rows[:MANY])
-
-
-def upright_axes(scene: SceneMap) -> Float64[np.ndarray, "3 3"]:
-    """Rows: two horizontal axes and up, in world, from how the camera was held: its x axis stays level while it turns.
-
-    The horizontal ones follow the walls.
-    """
-    poses = np.array([k.camera.T_world_cam.numpy() for k in scene.keyframes]).reshape(-1, 4, 4)
-    if not len(poses):
-        return np.eye(3)
-    across, down = poses[:, :3, 0], poses[:, :3, 1].mean(0)
-    # Where it never turned, any axis across x is as level: then the image's own up decides.
-    level = across.T @ across / len(across) - 0.1 * np.outer(down, down)
-    up = np.linalg.eigh(level)[1][:, 0]
-    up = -up if up @ down > 0 else up
-    side = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
-    side /= np.linalg.norm(side)
-    flat = np.stack((side, np.cross(up, side)))
-    points = scene.points.numpy().astype(np.float64)
-    ahead = wall_direction(points[:: max(1, len(points) // WALL_POINTS)] @ flat.T) @ flat
-    return np.stack((ahead, np.cross(up, ahead), up))
-
-
-def wall_direction(plan: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "2"]:
-    """Unit vector along the walls of a plan, the longer ones if they differ: there the points fall into fewest bins."""
-    best, most = np.array((1.0, 0.0)), -1.0
-    for angle in np.radians(np.arange(0, 90, 1.0)):
-        turned = plan @ np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
-        bins = np.floor(turned / BIN_M).astype(np.int64)
-        crowd = sum(float((np.bincount(b - b.min()) ** 2).sum()) for b in bins.T) if len(bins) else 0.0
-        if crowd > most:
-            longer = len(turned) > 0 and np.ptp(turned[:, 0]) < np.ptp(turned[:, 1])
-            along = angle + np.pi / 2 if longer else angle
-            best, most = np.array((np.cos(along), np.sin(along))), crowd
-    return best
 
 
 def exposure(colors: Float64[np.ndarray, "n 3"]) -> float:

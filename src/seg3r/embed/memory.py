@@ -92,7 +92,7 @@ class QueryIndexMemory:
         if self._bank is None:
             return Recalled(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 0), torch.zeros(0, h, w).bool())
         cells = np.empty(len(self._keys), np.int32)
-        kernels.rasterise(
+        kernels.visible_cells(
             self._keys, camera.K.numpy(), invert(camera.T_world_cam).numpy(), depth.cpu().numpy(), h, w,
             self.hidden_share, self.hidden_m, cells,
         )

@@ -53,16 +53,16 @@ class Patches:
         if self.pool == "mask":
             coverage = kernels.patch_coverage(words, pixels, patch)
         else:
-            coverage = kernels.box_coverage(kernels.mask_boxes(words, pixels), H, W, patch)
-        shares = weights(self.chroma, self.lightness, self.orientation)
-        features = kernels.pooled_features(coverage, histograms, shares, self.min_coverage)
+            coverage = kernels.box_coverage(kernels.packed_mask_boxes(words, pixels), H, W, patch)
+        shares = pixel_weights(self.chroma, self.lightness, self.orientation)
+        features = kernels.pooled_histograms(coverage, histograms, shares, self.min_coverage)
         return replace(masks, features=torch.from_numpy(features).to(masks.masks.device))
 
     def reset(self) -> None:
         """Remembers nothing."""
 
 
-def weights(chroma: float, lightness: float, orientation: float) -> npt.NDArray[np.float32]:
+def pixel_weights(chroma: float, lightness: float, orientation: float) -> npt.NDArray[np.float32]:
     """Of each of a patch's bins."""
     each = np.full(kernels.CHANNELS, orientation, np.float32)
     each[: kernels.CHROMA_BINS**2] = chroma
@@ -93,4 +93,4 @@ class PatchGrid:
             how = cv2.INTER_AREA if min(size) < min(image.shape[:2]) else cv2.INTER_LINEAR
             image = cv2.resize(image, (size[1], size[0]), interpolation=how).astype(np.uint8, copy=False)
         histograms = kernels.patch_histograms(np.ascontiguousarray(image), self.pixels, 1)
-        return torch.from_numpy(np.sqrt(histograms * weights(self.chroma, self.lightness, self.orientation)))
+        return torch.from_numpy(np.sqrt(histograms * pixel_weights(self.chroma, self.lightness, self.orientation)))

@@ -18,7 +18,7 @@ from seg3r.errors import InputError
 from seg3r.evaluate.run import REACH, follow, mean_quality, predict
 from seg3r.files import replacing, write_text
 from seg3r.mapper import Mapper
-from seg3r.metrics.conventions import Columns, four_columns, labelled_scene
+from seg3r.metrics.conventions import ConventionTable, four_columns, labelled_scene
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_tables, overlap_table
 from seg3r.metrics.quality import Quality, quality
 from seg3r.reading import reading
@@ -34,7 +34,7 @@ Frames = TypeVar("Frames", bound=Iterable[Frame])
 class DatasetResult:
     """What a method scored on a data set."""
 
-    columns: Columns | None
+    columns: ConventionTable | None
     """With labels; None where nobody gave any."""
     agnostic: Result
     """One class for all, ranked by instance score."""
@@ -71,7 +71,7 @@ class DatasetResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedMap:
     """A finished map, and what its instances are on the vertices of the truth."""
 
     scene: SceneMap
@@ -92,10 +92,10 @@ class _ScenePrediction:
 
 def where_it_lies(
     mapper: Mapper, frames: Iterable[Frame], vertices: Float32[np.ndarray, "v 3"], reach: float = REACH
-) -> Placed:
+) -> PlacedMap:
     """Map a recording whose poses are those of the truth's world."""
     scene = follow(mapper, frames)
-    return Placed(scene, predict(scene, vertices, reach * scene.voxel_m))
+    return PlacedMap(scene, predict(scene, vertices, reach * scene.voxel_m))
 
 
 def evaluate_dataset(
@@ -110,7 +110,7 @@ def evaluate_dataset(
     saved: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], Placed] | None = None,
+    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], PlacedMap] | None = None,
 ) -> DatasetResult:
     """Measure a method on a data set.
 

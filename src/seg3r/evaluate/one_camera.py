@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from seg3r.datasets.rooms import TrueRoom, truth_masks
-from seg3r.evaluate.datasets import Placed
+from seg3r.evaluate.datasets import PlacedMap
 from seg3r.evaluate.placement import LEAST_VIEWS, AssignmentLog, aligned, unprojected
 from seg3r.evaluate.rooms import ROOM_PROTOCOL, MaskSource
 from seg3r.evaluate.run import Evaluation, MappedRecording, Progress, evaluate_maps, follow
@@ -24,7 +24,7 @@ from seg3r.presets.geometry import GeometryOptions
 from seg3r.presets.mappers import moonseg3r
 from seg3r.presets.preset import Geometry, Preset
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 from seg3r.types import Camera, Frame
 
@@ -111,7 +111,7 @@ def measure_monocular(
     """
     placed = []
     for room in rooms:
-        segment = Saved(truth_masks(room.recording)) if masks == "truth" else None
+        segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
         mapper = moonseg3r(
             preset, config, reconstruct=reconstruct, geometry=geometry, refiner=refiner, segment=segment
         )
@@ -136,7 +136,7 @@ def place_room(
     def visit(count: int, scene: SceneMap) -> None:
         nonlocal scale
         for placement in placements:
-            predictions[placement][count], found = place(scene, log, known, vertices, placement)
+            predictions[placement][count], found = place_map(scene, log, known, vertices, placement)
             scale = found if placement == "aligned" else scale
 
     visit(len(recording), follow(mapper, recording, online_every, visit))
@@ -146,7 +146,7 @@ def place_room(
 def map_posed(
     mapper: Mapper, recording: Recording, vertices: Float32[np.ndarray, "v 3"], placement: Placement,
     colour_only: bool = True,
-) -> Placed:
+) -> PlacedMap:
     """Map a recording with depth and poses, and place what its instances are on the vertices of its truth.
 
     Args:
@@ -154,8 +154,8 @@ def map_posed(
     """
     log, posed = log_assignments(mapper), ColourOnly(recording, colour_only)
     scene = follow(mapper, posed)
-    prediction, scale = place(scene, log, posed.known, vertices, placement)
-    return Placed(scene, prediction, math.nan if placement == "aligned" and scale is None else scale)
+    prediction, scale = place_map(scene, log, posed.known, vertices, placement)
+    return PlacedMap(scene, prediction, math.nan if placement == "aligned" and scale is None else scale)
 
 
 def log_assignments(mapper: Mapper) -> AssignmentLog:
@@ -165,7 +165,7 @@ def log_assignments(mapper: Mapper) -> AssignmentLog:
     return log
 
 
-def place(
+def place_map(
     scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float32[np.ndarray, "v 3"], placement: Placement
 ) -> tuple[ScenePrediction, float | None]:
     """A map on the truth; second, the scale that brought it there. Of too few views to be placed nothing is there."""

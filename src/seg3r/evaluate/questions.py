@@ -25,7 +25,7 @@ from seg3r.protocols import Answerer, Labeler
 from seg3r.rooms import questions
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 
 ASKED = Protocol("asked", (1,), ("answer",), min_region=1, void="wrong")
 """What answers the question is the one class; a mask elsewhere is a false positive."""
@@ -101,7 +101,7 @@ def phrase_ap(
 
 def _mapped(room: TrueRoom, preset: Preset, masks: MaskSource, per_kind: int) -> MappedQuestions:
     recording, truth = room.recording, room.truth
-    segment = Saved(truth_masks(recording)) if masks == "truth" else None
+    segment = SavedMasks(truth_masks(recording)) if masks == "truth" else None
     scene = follow(opentrack3d(preset, segment=segment), recording)
     prediction = predict(scene, truth.vertices, REACH * scene.voxel_m)
     instance = truth.ids % 1000

@@ -25,7 +25,7 @@ from seg3r.presets.words import ROOM_WORDS
 from seg3r.protocols import Labeler
 from seg3r.rooms import CLASS_IDS, CLASSES, STRUCTURAL
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 
 MaskSource = Literal["geometric", "truth"]
@@ -62,7 +62,7 @@ def measure_rooms(
     for room in rooms:
         mapper = opentrack3d(
             preset, config,
-            segment=Saved(truth_masks(room.recording)) if masks == "truth" else None,
+            segment=SavedMasks(truth_masks(room.recording)) if masks == "truth" else None,
             superpoints=surface_superpoints(room.recording) if superpoints else None,
         )
         if association == "truth":

@@ -68,7 +68,7 @@ class ImageText:
         parts = []
         for start in range(0, len(crops), IMAGES_AT_ONCE):
             part = crops[start : start + IMAGES_AT_ONCE]
-            pixels = prepared(part, self.size, self.fit, self.mean, self.std, self.mode).to(self.device)
+            pixels = prepared_crops(part, self.size, self.fit, self.mean, self.std, self.mode).to(self.device)
             parts.append(image_vectors(self.model, pixels))
         return torch.cat(parts) if parts else self._none()
 
@@ -94,7 +94,7 @@ class ImageText:
         return torch.zeros((0, width), device=self.device)
 
 
-def prepared(
+def prepared_crops(
     crops: Sequence[UInt8[Tensor, "_ _ 3"]],
     size: int,
     fit: Fit,

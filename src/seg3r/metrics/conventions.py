@@ -57,7 +57,7 @@ class Column:
 
 
 @dataclass(frozen=True, eq=False)
-class Columns:
+class ConventionTable:
     """The four of them, the headline first."""
 
     protocol: Protocol
@@ -132,7 +132,7 @@ def labelled_scene(
         raise InputError(f"scene {name}: {error}") from error
 
 
-def four_columns(scenes: Sequence[LabelledScene], protocol: Protocol, top_k: int | None = None) -> Columns:
+def four_columns(scenes: Sequence[LabelledScene], protocol: Protocol, top_k: int | None = None) -> ConventionTable:
     """{Top-1, Top-K} x {ranked, constant}.
 
     Args:
@@ -152,7 +152,7 @@ def four_columns(scenes: Sequence[LabelledScene], protocol: Protocol, top_k: int
             result = evaluate_tables(tables, names, protocol, scores=confidence)
             convention = f"{_EXPORT[export].format(k=k)}; {_CONFIDENCE[confidence]}"
             columns.append(Column(export, confidence, convention, result, group_means(result, protocol)))
-    return Columns(protocol, k, tuple(columns))
+    return ConventionTable(protocol, k, tuple(columns))
 
 
 def best_labels(scene: LabelledScene) -> OverlapTable:

@@ -37,7 +37,7 @@ class Trajectory(NamedTuple):
     """From the estimate's world to the true one."""
 
 
-class Steps(NamedTuple):
+class RelativeErrors(NamedTuple):
     """Relative pose error of every step."""
 
     translation_m: Float64[np.ndarray, "n"]
@@ -78,7 +78,7 @@ def ate(
 
 def relative_errors(
     estimated: Float64[np.ndarray, "n 4 4"], true: Float64[np.ndarray, "n 4 4"], scale: float = 1.0, step: int = 1
-) -> Steps:
+) -> RelativeErrors:
     """Of the motion over `step` frames, from every frame that has one so far on (Sturm et al., IROS 2012)."""
     metric = estimated.copy()
     metric[:, :3, 3] *= scale
@@ -87,7 +87,7 @@ def relative_errors(
     # Of a small turn the trace keeps half the digits: sine and cosine together keep all.
     twist = np.stack((off[:, 2, 1] - off[:, 1, 2], off[:, 0, 2] - off[:, 2, 0], off[:, 1, 0] - off[:, 0, 1]), 1)
     angle = np.arctan2(np.linalg.norm(twist, axis=1), np.trace(off[:, :3, :3], axis1=1, axis2=2) - 1)
-    return Steps(np.linalg.norm(off[:, :3, 3], axis=1), np.degrees(angle))
+    return RelativeErrors(np.linalg.norm(off[:, :3, 3], axis=1), np.degrees(angle))
 
 
 def drift(
@@ -166,6 +166,6 @@ def within(
     return float(((d < factor * t) & (t < factor * d)).mean()) if use.any() else float("nan")
 
 
-def coverage(confident: Bool[np.ndarray, "H W"]) -> float:
+def confident_share(confident: Bool[np.ndarray, "H W"]) -> float:
     """Share of all pixels that are confident."""
     return float(confident.mean())

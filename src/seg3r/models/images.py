@@ -107,7 +107,7 @@ def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int]) -> Float[Tensor,
     return torch.minimum(boxes.clamp_min(0), boxes.new_tensor([size[1], size[0], size[1], size[0]]))
 
 
-def box_iou(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+def box_iou_2d(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
     """Intersection over union; 0 where both are empty."""
     sides = torch.minimum(a[:, None, 2:], b[None, :, 2:]) - torch.maximum(a[:, None, :2], b[None, :, :2])
     shared = sides.clamp_min(0).prod(-1)
@@ -128,7 +128,7 @@ def nms(
         classes: where given, boxes fall only to ones of their own class.
     """
     order = torch.argsort(scores, descending=True, stable=True)
-    rivals = box_iou(boxes[order], boxes[order]) > iou
+    rivals = box_iou_2d(boxes[order], boxes[order]) > iou
     if classes is not None:
         rivals &= classes[order][:, None] == classes[order][None]
     # One pass over the rows, on the host: each decision hangs on those before it.

@@ -12,7 +12,7 @@ from seg3r.presets.preset import Geometry, Preset
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry
-from seg3r.reconstruct.saved import Saved
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 
 
@@ -59,5 +59,5 @@ def reconstructor(
     elif given.folder is None:
         raise InputError("geometry: `saved` depth and poses lie in a folder; name it")
     else:
-        geometry = Saved(given.folder) if given.stem is None else Saved(given.folder, given.stem)
+        geometry = SavedGeometry(given.folder) if given.stem is None else SavedGeometry(given.folder, given.stem)
     return Joined(geometry, preset.cut3r(pose="head")) if tokens else geometry

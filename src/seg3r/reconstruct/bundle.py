@@ -129,10 +129,10 @@ def exponential(step: F64) -> F64:
     return T
 
 
-def refine_pose(pose: F64, points: F64, seen: F64, focal: float, rounds: int = 8) -> tuple[F64, F64]:
+def refine_pose(T_cam_world: F64, points: F64, seen: F64, focal: float, rounds: int = 8) -> tuple[F64, F64]:
     """One camera against points that stay: pose [4 4] and the errors of all observations, pixels."""
     for _ in range(rounds):
-        p = points @ pose[:3, :3].T + pose[:3, 3]
+        p = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         z = np.maximum(p[:, 2], 1e-3)
         off = focal * p[:, :2] / z[:, None] - seen
         weight = 1 / (1 + (off**2).sum(1) / HUBER_PX**2)
@@ -142,7 +142,7 @@ def refine_pose(pose: F64, points: F64, seen: F64, focal: float, rounds: int = 8
             np.stack((1 / z, o, -u / z, -u * v, 1 + u**2, -v), 1), np.stack((o, 1 / z, -v / z, -1 - v**2, u * v, u), 1),
         ), 1)
         H = np.einsum("nai,n,naj->ij", J, weight, J) + 1e-9 * np.eye(6)
-        pose = exponential(-np.linalg.solve(H, np.einsum("nai,n,na->i", J, weight, off))) @ pose
-    p = points @ pose[:3, :3].T + pose[:3, 3]
+        T_cam_world = exponential(-np.linalg.solve(H, np.einsum("nai,n,na->i", J, weight, off))) @ T_cam_world
+    p = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
     off = focal * p[:, :2] / np.maximum(p[:, 2:], 1e-3) - seen
-    return pose, np.where(p[:, 2] > 0, np.linalg.norm(off, axis=1), np.inf)
+    return T_cam_world, np.where(p[:, 2] > 0, np.linalg.norm(off, axis=1), np.inf)

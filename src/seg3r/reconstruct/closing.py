@@ -14,7 +14,7 @@ from scipy.linalg import expm, logm
 from scipy.spatial.transform import Rotation
 
 from seg3r.reconstruct.features import mutual_matches
-from seg3r.reconstruct.point_map import WRONG_PX, Keyframe, PointMap
+from seg3r.reconstruct.point_map import WRONG_PX, PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import distance, pnp
 
 F64 = npt.NDArray[np.float64]
@@ -72,10 +72,10 @@ def find_loop(known: PointMap, seed: int = 0) -> Loop | None:
     around = known.keyframes[max(0, best - NEIGHBOURS) : min(last, best + NEIGHBOURS + 1)]
     feature, then = np.unique(np.concatenate([_alike(latest, keyframe) for keyframe in around]), axis=0).T
     pixels = latest.features.pixels[feature]
-    pose = pnp(pixels, known.points[then], known.focal, seed)
-    if pose is None:
+    T_cam_world = pnp(pixels, known.points[then], known.focal, seed)
+    if T_cam_world is None:
         return None
-    local = known.points[then] @ pose[:3, :3].T + pose[:3, 3]
+    local = known.points[then] @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
     at = known.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
     good = (local[:, 2] > 0.05) & (np.linalg.norm(at - pixels, axis=1) < WRONG_PX)
     feature, then, depth = one_to_one(feature[good], then[good], local[good, 2])
@@ -85,16 +85,17 @@ def find_loop(known: PointMap, seed: int = 0) -> Loop | None:
     twice = now > then
     if twice.sum() < TOLD_TWICE:
         return None
-    depth_now = (known.points[now[twice]] @ latest.pose[:3, :3].T + latest.pose[:3, 3])[:, 2]
+    depth_now = (known.points[now[twice]] @ latest.T_cam_world[:3, :3].T + latest.T_cam_world[:3, 3])[:, 2]
     depth_then = depth[twice]
     scale = float(np.exp(np.median(np.log(depth_then) - np.log(np.maximum(depth_now, 1e-3)))))
-    S = np.linalg.inv(pose) @ np.diag((scale, scale, scale, 1.0)) @ latest.pose
-    turned = np.degrees(Rotation.from_matrix((pose @ np.linalg.inv(latest.pose))[:3, :3]).magnitude())
-    slid = (float(turned), distance(pose, latest.pose) / float(np.median(depth_then)), abs(float(np.log(scale))))
+    S = np.linalg.inv(T_cam_world) @ np.diag((scale, scale, scale, 1.0)) @ latest.T_cam_world
+    turned = np.degrees(Rotation.from_matrix((T_cam_world @ np.linalg.inv(latest.T_cam_world))[:3, :3]).magnitude())
+    moved = distance(T_cam_world, latest.T_cam_world) / float(np.median(depth_then))
+    slid = (float(turned), moved, abs(float(np.log(scale))))
     return Loop(best, S, feature, then, any(a > b for a, b in zip(slid, SLID, strict=True)))
 
 
-def _alike(latest: Keyframe, earlier: Keyframe, most: int | None = None) -> I64:
+def _alike(latest: PoseKeyframe, earlier: PoseKeyframe, most: int | None = None) -> I64:
     """[n 2]: features of the one and points of the other that look alike; of `most` points, spread over all."""
     rows = np.flatnonzero(earlier.point >= 0)
     if most is not None and len(rows) > most:
@@ -147,16 +148,16 @@ def bend(known: PointMap, first: int, S: F64) -> None:
         total[points] += each
     nearest = np.searchsorted(share, total / np.maximum(count, 1)).clip(0, len(share) - 1)
     for keyframe, moved in zip(keyframes, by, strict=True):
-        keyframe.pose = carried(keyframe.pose, moved)
+        keyframe.T_cam_world = carried_pose(keyframe.T_cam_world, moved)
     known.points = np.einsum("nij,nj->ni", by[nearest, :3, :3], known.points) + by[nearest, :3, 3]
 
 
-def carried(pose: F64, S: F64) -> F64:
+def carried_pose(T_cam_world: F64, S: F64) -> F64:
     """World to camera [4 4] of a camera whose world a similarity has moved."""
     scale = float(np.cbrt(np.linalg.det(S[:3, :3])))
     out = np.eye(4)
-    out[:3, :3] = pose[:3, :3] @ S[:3, :3].T / scale
-    out[:3, 3] = scale * pose[:3, 3] - out[:3, :3] @ S[:3, 3]
+    out[:3, :3] = T_cam_world[:3, :3] @ S[:3, :3].T / scale
+    out[:3, 3] = scale * T_cam_world[:3, 3] - out[:3, :3] @ S[:3, 3]
     return out
 
 

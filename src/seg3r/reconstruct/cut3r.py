@@ -25,7 +25,7 @@ from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
 from seg3r.reading import quoted, reading
-from seg3r.reconstruct.motion import FlowMotion, Seen
+from seg3r.reconstruct.motion import FlowMotion, FlowView
 from seg3r.types import Camera, Frame, View
 
 WEISZFELD = 10
@@ -79,7 +79,7 @@ class Cut3rReconstructor:
         self._carried: Carried | None = None
         self._frames = 0
         self._focals: list[float] = []
-        self._last: Seen | None = None
+        self._last: FlowView | None = None
         self._size: tuple[int, int] | None = None
         self._T_world_start = torch.eye(4, dtype=torch.float64)
         self._T_world_last = torch.eye(4, dtype=torch.float64)
@@ -158,7 +158,7 @@ class Cut3rReconstructor:
         if self.motion is None:
             return own
         gray = cv2.cvtColor(rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8)
-        now = Seen(gray, unproject(depth, K.float()).numpy())
+        now = FlowView(gray, unproject(depth, K.float()).numpy())
         if self._last is not None:
             step = self.motion(self._last, now, K.numpy())
             # Where flow fails (black, blurred, a cut) the camera is taken to stand still.
@@ -191,7 +191,7 @@ class Cut3rReconstructor:
             if "carried.state" in state:
                 self._carried = Carried(*(state[f"carried.{name}"].to(self.device) for name in Carried._fields))
             if "seen.gray" in state:
-                self._last = Seen(*(state[f"seen.{name}"].numpy() for name in Seen._fields))
+                self._last = FlowView(*(state[f"seen.{name}"].numpy() for name in FlowView._fields))
         except KeyError as error:
             raise InputError(f"not the memory of a CUT3R: it lacks {error}") from error
         wanted = (self.model.config.states, self.model.config.decoder_width)

@@ -48,7 +48,7 @@ class Features(NamedTuple):
     """[n 128], unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
 
 
-class Detector:
+class FeatureDetector:
     """Grey image [H W] -> features."""
 
     def __init__(self, centre: tuple[float, float]) -> None:

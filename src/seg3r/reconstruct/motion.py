@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 F64 = npt.NDArray[np.float64]
 
 
-class Seen(NamedTuple):
+class FlowView(NamedTuple):
     """A frame with its geometry."""
 
     gray: npt.NDArray[np.uint8]
@@ -46,7 +46,7 @@ class FlowMotion:
     rounds: int = 10
     seed: int = 0
 
-    def __call__(self, before: Seen, after: Seen, K: F64) -> F64 | None:
+    def __call__(self, before: FlowView, after: FlowView, K: F64) -> F64 | None:
         """T_before_after [4 4]: the later camera in the earlier one's frame; None where the flow holds no answer.
 
         Args:
@@ -71,8 +71,8 @@ class FlowMotion:
         return np.asarray(np.linalg.inv(T), np.float64)
 
     def _samples(
-        self, of: Seen, other: npt.NDArray[np.uint8], there: npt.NDArray[np.float32], back: npt.NDArray[np.float32]
-    ) -> Samples:
+        self, of: FlowView, other: npt.NDArray[np.uint8], there: npt.NDArray[np.float32], back: npt.NDArray[np.float32]
+    ) -> FlowSamples:
         """Every `step`-th pixel with a point whose flow leads to a pixel that looks like it and leads back."""
         H, W = other.shape
         rows, columns = np.mgrid[self.step // 2 : H : self.step, self.step // 2 : W : self.step].reshape(2, -1)
@@ -83,9 +83,9 @@ class FlowMotion:
         alike = np.abs(other[r, c].astype(np.float32) - of.gray[rows, columns]) < self.agree_gray
         kept = inside & alike & (off < self.agree_px) & (of.points[rows, columns, 2] > 0)
         trust = 1 / (0.25 + off[kept] ** 2)
-        return Samples(of.points[rows, columns][kept].astype(np.float64), at[kept].astype(np.float64), trust)
+        return FlowSamples(of.points[rows, columns][kept].astype(np.float64), at[kept].astype(np.float64), trust)
 
-    def _improved(self, T: F64, one: Samples, two: Samples, K: F64) -> F64:
+    def _improved(self, T: F64, one: FlowSamples, two: FlowSamples, K: F64) -> F64:
         """One step of Gauss and Newton on both projections, with Cauchy's weights."""
         H, g = np.zeros((6, 6)), np.zeros(6)
         back = np.linalg.inv(T)
@@ -121,7 +121,7 @@ class FlowMotion:
         return step @ T
 
 
-class Samples(NamedTuple):
+class FlowSamples(NamedTuple):
     """Points of one frame and where the other sees them."""
 
     points: F64

@@ -22,7 +22,7 @@ import torch
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.reconstruct.point_map import PointMap
-from seg3r.reconstruct.sweep import Posed, Seen, Sweep
+from seg3r.reconstruct.sweep import PosedImage, Sweep, SweptView
 from seg3r.reconstruct.tracking import Tracker
 from seg3r.types import Camera, Event, Frame, View
 
@@ -45,7 +45,7 @@ class _Waiting:
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    image: Posed
+    image: PosedImage
     near: float
     middle: float
     far: float
@@ -81,7 +81,7 @@ class Odometry:
         self._size: tuple[int, int] | None = None
         self._waiting: list[_Waiting] = []
         self._known: dict[int, _Known] = {}
-        self._earlier: list[Seen] = []
+        self._earlier: list[SweptView] = []
         self._turns = 0
 
     @property
@@ -124,10 +124,10 @@ class Odometry:
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
         if tracker.turns > self._turns:
             self._turns, self._earlier = tracker.turns, []  # of another scale
-        for index, (pose, depth) in poses.items():
+        for index, (T_cam_world, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))
-                image = Posed(grays[index], K, np.linalg.inv(pose))
+                image = PosedImage(grays[index], K, np.linalg.inv(T_cam_world))
                 self._known[index] = _Known(image, 0.7 * float(low), float(middle), 1.4 * float(high))
         if not tracker.started:
             self._give_up()
@@ -161,7 +161,7 @@ class Odometry:
         if known is None or not sources:
             return None
         depth, confidence = self.sweep(known.image, sources, known.near, known.far, self._earlier)
-        self._earlier = [*self._earlier, Seen(known.image, depth, confidence)][-REMEMBERED:]
+        self._earlier = [*self._earlier, SweptView(known.image, depth, confidence)][-REMEMBERED:]
         sure = torch.from_numpy(confidence)
         z = torch.where(sure > 0, torch.from_numpy(depth), torch.zeros(()))
         K, T = torch.from_numpy(known.image.K), torch.from_numpy(known.image.T_world_cam)
@@ -169,7 +169,7 @@ class Odometry:
         points = transform(T.float(), unproject(z, K.float()))
         return View(waiting.frame, Camera(K, T, size), z, points, sure)
 
-    def _sources(self, index: int, known: _Known) -> list[Posed]:
+    def _sources(self, index: int, known: _Known) -> list[PosedImage]:
         """The best one from each side in time, then whoever stands aside as wanted."""
         here = known.image.T_world_cam[:3, 3]
 

@@ -39,12 +39,12 @@ WRONG_PX = 4.0
 
 
 @dataclass(eq=False)
-class Keyframe:
+class PoseKeyframe:
     """A frame that stays."""
 
     index: int
     """Of the frame."""
-    pose: F64
+    T_cam_world: F64
     """World to camera."""
     features: Features
     point: I64
@@ -58,12 +58,12 @@ class PointMap:
     focal: float
     """Pixels; a guess where `find_focal`."""
     find_focal: bool = False
-    keyframes: list[Keyframe] = field(default_factory=list)
+    keyframes: list[PoseKeyframe] = field(default_factory=list)
     points: F64 = field(default_factory=lambda: np.zeros((0, 3)))
     looks: F32 = field(default_factory=lambda: np.zeros((0, 128), np.float32))
     """Descriptors of the points."""
 
-    def begin(self, first: Keyframe, last: Keyframe, points: F64, looks: F32) -> None:
+    def begin(self, first: PoseKeyframe, last: PoseKeyframe, points: F64, looks: F32) -> None:
         """With two keyframes and the points [p 3] that both see."""
         self.keyframes, self.points, self.looks = [first, last], points, looks
         self.adjust_since(1, rounds=12)
@@ -73,9 +73,9 @@ class PointMap:
         """Whether the focal length is known well."""
         return not self.find_focal or len(self.keyframes) >= FOCAL_SETTLED
 
-    def near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
+    def near(self, T_cam_world: F64, seen: Features, radius: float) -> tuple[I64, I64]:
         """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
-        local = self.points @ pose[:3, :3].T + pose[:3, 3]
+        local = self.points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         at = self.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
         if not len(seen.pixels):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -100,7 +100,7 @@ class PointMap:
         one.sort()
         return f[one], p[one]
 
-    def add(self, latest: Keyframe) -> bool:
+    def add(self, latest: PoseKeyframe) -> bool:
         """A keyframe, the points it makes with those before it, and what both say of the others. Whether everything was
         adjusted, the focal length with it."""
         for other in self.keyframes[-PARTNERS:][::-1]:
@@ -115,7 +115,7 @@ class PointMap:
             self.adjust_since(max(2, count - (WINDOW if count % WIDE_EVERY else WIDE)))
         return everything
 
-    def _triangulate(self, a: Keyframe, b: Keyframe) -> None:
+    def _triangulate(self, a: PoseKeyframe, b: PoseKeyframe) -> None:
         """New points from features that neither has a point for."""
         rows, columns = np.flatnonzero(a.point < 0), np.flatnonzero(b.point < 0)
         if len(rows) < 8 or len(columns) < 8:
@@ -125,7 +125,7 @@ class PointMap:
             return
         f, g = rows[pairs[:, 0]], columns[pairs[:, 1]]
         points, usable = triangulated(
-            a.pose, b.pose, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
+            a.T_cam_world, b.T_cam_world, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
         )
         ids = len(self.points) + np.arange(int(usable.sum()))
         self.points = np.concatenate((self.points, points[usable]))
@@ -157,11 +157,11 @@ class PointMap:
         if free.all():
             free[0] = False
         done = bundle_adjust(
-            np.stack([self.keyframes[c].pose for c in cameras]), free, self.points[wanted], index,
+            np.stack([self.keyframes[c].T_cam_world for c in cameras]), free, self.points[wanted], index,
             np.concatenate(point), np.concatenate(seen), self.focal, free_focal, rounds,
         )
-        for c, pose in zip(cameras, done.poses, strict=True):
-            self.keyframes[c].pose = pose
+        for c, T_cam_world in zip(cameras, done.poses, strict=True):
+            self.keyframes[c].T_cam_world = T_cam_world
         self.points[wanted], self.focal = done.points, done.focal
         self._drop_wrong(cameras, index, wanted[np.concatenate(point)], done.errors)
 
@@ -172,5 +172,5 @@ class PointMap:
             keyframe.point[keyframe.point == point[o]] = -1
 
 
-def _seen(keyframe: Keyframe) -> I64:
+def _seen(keyframe: PoseKeyframe) -> I64:
     return keyframe.point[keyframe.point >= 0]

@@ -29,7 +29,7 @@ off."""
 class TwoViews(NamedTuple):
     """What two frames say together, up to scale; the first one's camera is the world."""
 
-    pose: F64
+    T_cam_world: F64
     """[4 4] of the second frame."""
     points: F64
     """[p 3]."""
@@ -47,17 +47,17 @@ def two_views(a: F64, b: F64, focal: float, seed: int = 0) -> TwoViews | None:
     count, R, t, mask = cv2.recoverPose(essential, a, b, K, mask=inliers.copy())
     if count < START_POINTS:
         return None
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = R, t.ravel()
+    T_cam_world = np.eye(4)
+    T_cam_world[:3, :3], T_cam_world[:3, 3] = R, t.ravel()
     good = mask.ravel() > 0
     rays = a[good] / focal, b[good] / focal
     if np.median(beyond_turning(*rays)) < START_EVIDENCE * np.median(epipolar_errors(np.asarray(essential), *rays)):
         return None
-    points, usable = triangulated(np.eye(4), pose, a[good], b[good], focal, 1.5)
+    points, usable = triangulated(np.eye(4), T_cam_world, a[good], b[good], focal, 1.5)
     if usable.sum() < START_POINTS or usable.mean() < 0.5:
         return None
     good[good] = usable
-    return TwoViews(pose, points[usable], good)
+    return TwoViews(T_cam_world, points[usable], good)
 
 
 def pnp(pixels: F64, points: F64, focal: float, seed: int = 0) -> F64 | None:
@@ -69,11 +69,11 @@ def pnp(pixels: F64, points: F64, focal: float, seed: int = 0) -> F64 | None:
     found, _, turned, moved, inliers = cv2.solvePnPRansac(points, pixels, K, None, params=how)
     if not found or inliers is None or len(inliers) < LEAST_INLIERS:
         return None
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(turned)[0], moved.ravel()
+    T_cam_world = np.eye(4)
+    T_cam_world[:3, :3], T_cam_world[:3, 3] = cv2.Rodrigues(turned)[0], moved.ravel()
     rows = inliers.ravel()
-    pose, _ = refine_pose(pose, points[rows], pixels[rows], focal)
-    return pose
+    T_cam_world, _ = refine_pose(T_cam_world, points[rows], pixels[rows], focal)
+    return T_cam_world
 
 
 def _consensus(seed: int, threshold_px: float, most: int, score: int, polish: int) -> Any:
@@ -86,26 +86,26 @@ def _consensus(seed: int, threshold_px: float, most: int, score: int, polish: in
 
 
 def triangulated(
-    pose_a: F64, pose_b: F64, a: F64, b: F64, focal: float, least_parallax: float
+    T_a_world: F64, T_b_world: F64, a: F64, b: F64, focal: float, least_parallax: float
 ) -> tuple[F64, npt.NDArray[np.bool_]]:
     """Points in world [n 3], and which are to be believed: in front of both, near both rays, seen from aside.
 
     Args:
-        pose_a, pose_b: world to camera.
+        T_a_world, T_b_world: world to camera.
         a, b: pixels from the principal point.
         least_parallax: degrees.
     """
     P = np.diag((focal, focal, 1.0))
     with np.errstate(all="ignore"):
-        h = cv2.triangulatePoints(P @ pose_a[:3], P @ pose_b[:3], a.T.copy(), b.T.copy())
+        h = cv2.triangulatePoints(P @ T_a_world[:3], P @ T_b_world[:3], a.T.copy(), b.T.copy())
         points = (h[:3] / h[3]).T
         usable = np.isfinite(points).all(1)
         points = np.where(usable[:, None], points, 0.0)
-        for pose, pixels in ((pose_a, a), (pose_b, b)):
-            local = points @ pose[:3, :3].T + pose[:3, 3]
+        for T_cam_world, pixels in ((T_a_world, a), (T_b_world, b)):
+            local = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
             off = np.linalg.norm(focal * local[:, :2] / local[:, 2:] - pixels, axis=1)
             usable &= (local[:, 2] > 0.05) & (off < 2.0)
-        one, two = points - centre(pose_a), points - centre(pose_b)
+        one, two = points - centre(T_a_world), points - centre(T_b_world)
         cosine = (one * two).sum(1) / np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1), 1e-12)
     usable &= cosine < np.cos(np.radians(least_parallax))
     return points, usable
@@ -142,7 +142,7 @@ def distance(a: F64, b: F64) -> float:
     return float(np.linalg.norm(centre(a) - centre(b)))
 
 
-def centre(pose: F64) -> F64:
+def centre(T_cam_world: F64) -> F64:
     """Where a camera stands, from world to camera."""
-    where: F64 = -pose[:3, :3].T @ pose[:3, 3]
+    where: F64 = -T_cam_world[:3, :3].T @ T_cam_world[:3, 3]
     return where

@@ -29,7 +29,7 @@ MILLIMETRES = 1000.0
 
 
 @dataclass
-class Saved:
+class SavedGeometry:
     """Frame -> View at the size of its depth map; the image is reduced to it where it is larger. A frame without a
     depth map or without a pose gives no view.
 

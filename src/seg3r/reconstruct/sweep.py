@@ -20,7 +20,7 @@ I16 = npt.NDArray[np.int16]
 
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class PosedImage:
     """A grey image and the camera that took it."""
 
     gray: UInt8[np.ndarray, "H W"]
@@ -29,10 +29,10 @@ class Posed:
     T_world_cam: Float64[np.ndarray, "4 4"]
 
 
-class Seen(NamedTuple):
+class SweptView(NamedTuple):
     """An image whose depth was found before."""
 
-    image: Posed
+    image: PosedImage
     depth: Float32[np.ndarray, "H W"]
     confidence: Float32[np.ndarray, "H W"]
 
@@ -85,15 +85,15 @@ class Sweep:
     """Pixels of the working resolution below which a surface on its own is noise."""
 
     def __call__(
-        self, reference: Posed, sources: Sequence[Posed], near: float, far: float,
-        earlier: Sequence[tuple[Posed, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]] = (),
+        self, reference: PosedImage, sources: Sequence[PosedImage], near: float, far: float,
+        earlier: Sequence[tuple[PosedImage, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]] = (),
     ) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
         """Depth along the optical axis (0 = none) and confidence in 0..1 (0 = do not use) of the reference.
 
         Args:
             sources: other views of the scene, from aside.
             near, far: where the sweep begins and ends, in the unit of the poses.
-            earlier: `Seen`, results for views before, the latest last.
+            earlier: `SweptView`, results for views before, the latest last.
 
         Raises:
             InputError: no source, images of other sizes or smaller than a window, or a range that is none.
@@ -109,7 +109,7 @@ class Sweep:
         if min(here.gray.shape) < self.window:
             raise InputError(f"a plane sweep of a {W}x{H} image: smaller than a window of {self.window} pixels")
         views = [self._small(each) for each in sources]
-        before = [self._earlier(Seen(*each)) for each in earlier]
+        before = [self._earlier(SweptView(*each)) for each in earlier]
         total = self._swept(here, views, near, far)
         depth, confidence = self._judged(total, near, far, here, before)
         if before:
@@ -170,7 +170,7 @@ class Sweep:
         surer = np.where(agree, np.minimum(confidence + 0.5 * trust, 1), np.where(alone, 0.7 * trust, confidence))
         return fused.astype(np.float32), surer.astype(np.float32)
 
-    def _small(self, image: Posed) -> Small:
+    def _small(self, image: PosedImage) -> Small:
         H, W = image.gray.shape
         w = min(self.width, W)
         h = max(2, round(H * w / W))
@@ -182,7 +182,7 @@ class Sweep:
         K[1, 2] += 0.5 * h / H - 0.5
         return Small(gray.astype(np.float32) - np.float32(128), K, image.T_world_cam)
 
-    def _earlier(self, seen: Seen) -> tuple[Small, F32, F32]:
+    def _earlier(self, seen: SweptView) -> tuple[Small, F32, F32]:
         small = self._small(seen.image)
         h, w = small.gray.shape
         H, W = seen.depth.shape

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seg3r.reconstruct.bundle import refine_pose
-from seg3r.reconstruct.closing import carried, close, find_loop
-from seg3r.reconstruct.features import Detector, Features, mutual_matches
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.closing import carried_pose, close, find_loop
+from seg3r.reconstruct.features import FeatureDetector, Features, mutual_matches
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import LEAST_INLIERS, START_POINTS, distance, pnp, two_views
 from seg3r.types import Event
 
@@ -41,7 +41,7 @@ LOOPS_EVERY = 4
 class Tracked(NamedTuple):
     """Where a frame was."""
 
-    pose: F64
+    T_cam_world: F64
     """World to camera [4 4]."""
     depth: F64
     """Of the known points it sees [p]."""
@@ -60,7 +60,7 @@ class _Last(NamedTuple):
 class _Found(NamedTuple):
     """A pose, and the pairs that agree with it."""
 
-    pose: F64
+    T_cam_world: F64
     feature: I64
     point: I64
 
@@ -68,7 +68,7 @@ class _Found(NamedTuple):
 class _Recent(NamedTuple):
     """A frame whose pose may be told anew."""
 
-    pose: F64
+    T_cam_world: F64
     pixels: F64
     """[p 2] of the known points it sees ..."""
     point: I64
@@ -99,7 +99,7 @@ class Tracker:
         self._last: _Last | None = None
         self._missed = 0
         self._recent: dict[int, _Recent] = {}
-        self._detector = Detector(self.centre)
+        self._detector = FeatureDetector(self.centre)
 
     @property
     def started(self) -> bool:
@@ -136,13 +136,14 @@ class Tracker:
                 continue
             self._waiting = self._waiting[3 * n :]
             scale = self.median_m / float(np.median(found.points[:, 2]))
-            found.pose[:3, 3] *= scale
+            found.T_cam_world[:3, 3] *= scale
             ids = np.arange(len(found.points))
             points = [np.full(len(features.pixels), -1, np.int64) for features in (first, last)]
             for side, point in enumerate(points):
                 point[pairs[found.good, side]] = ids
             self.map.begin(
-                Keyframe(index, np.eye(4), first, points[0]), Keyframe(last_index, found.pose, last, points[1]),
+                PoseKeyframe(index, np.eye(4), first, points[0]),
+                PoseKeyframe(last_index, found.T_cam_world, last, points[1]),
                 found.points * scale, first.descriptors[pairs[found.good, 0]],
             )
             self.events.append(Event(last_index, "started", f"{len(ids)} points from two views"))
@@ -162,24 +163,24 @@ class Tracker:
             if self._last is not None:
                 self._last = self._last._replace(gray=None)
             return {}
-        pose, feature, point = found
+        T_cam_world, feature, point = found
         if self._missed:
             self.events.append(Event(index, "found", "in the same map again"))
         else:
-            self._steps.append(distance(pose, self._pose))
-        self._step = np.eye(4) if self._missed else pose @ np.linalg.inv(self._pose)
-        self._pose, self._missed = pose, 0
+            self._steps.append(distance(T_cam_world, self._pose))
+        self._step = np.eye(4) if self._missed else T_cam_world @ np.linalg.inv(self._pose)
+        self._pose, self._missed = T_cam_world, 0
         own = np.full(len(seen.pixels), -1, np.int64)
         own[feature] = point
         self._last = _Last(seen, own, gray)
-        self._recent[index] = _Recent(pose, seen.pixels[feature], point)
+        self._recent[index] = _Recent(T_cam_world, seen.pixels[feature], point)
         while len(self._recent) > self.remembered:
             del self._recent[next(iter(self._recent))]
         if not grow or len(point) < HEALTHY or not self._wanted(seen, own):
             return {index: self._tracked(self._recent[index])}
-        everything = self.map.add(Keyframe(index, pose, seen, own.copy()))
+        everything = self.map.add(PoseKeyframe(index, T_cam_world, seen, own.copy()))
         bent = self._close(index)
-        self._pose = self.map.keyframes[-1].pose
+        self._pose = self.map.keyframes[-1].T_cam_world
         self.turns += everything or bent
         self._pose_again()
         return {i: self._tracked(recent) for i, recent in self._recent.items()}
@@ -196,7 +197,7 @@ class Tracker:
         if not loop.slid:
             return False
         scale = float(np.cbrt(np.linalg.det(loop.S[:3, :3])))
-        self._recent = {i: r._replace(pose=carried(r.pose, loop.S)) for i, r in self._recent.items()}
+        self._recent = {i: r._replace(T_cam_world=carried_pose(r.T_cam_world, loop.S)) for i, r in self._recent.items()}
         self._steps = [scale * step for step in self._steps]
         self._step[:3, 3] *= scale
         then = keyframes[loop.keyframe].index
@@ -208,16 +209,16 @@ class Tracker:
 
     def _pose_again(self) -> None:
         """The last frames, after an adjustment: keyframes have moved, the rest follow the points they see."""
-        adjusted = {k.index: k.pose for k in self.map.keyframes[-self.remembered:]}
-        for i, (pose, pixels, point) in self._recent.items():
+        adjusted = {k.index: k.T_cam_world for k in self.map.keyframes[-self.remembered:]}
+        for i, (T_cam_world, pixels, point) in self._recent.items():
             moved = adjusted.get(i)
             if moved is None:
-                moved, _ = refine_pose(pose, self.map.points[point], pixels, self.map.focal)
+                moved, _ = refine_pose(T_cam_world, self.map.points[point], pixels, self.map.focal)
             self._recent[i] = _Recent(moved, pixels, point)
 
     def _tracked(self, recent: _Recent) -> Tracked:
-        pose, _, point = recent
-        return Tracked(pose.copy(), (self.map.points[point] @ pose[:3, :3].T + pose[:3, 3])[:, 2])
+        T_cam_world, _, point = recent
+        return Tracked(T_cam_world.copy(), (self.map.points[point] @ T_cam_world[:3, :3].T + T_cam_world[:3, 3])[:, 2])
 
     def _found(self, index: int, seen: Features) -> _Found | None:
         """Of what follows the last frame, what goes on as before, and what merely looks alike, the pose that agrees
@@ -243,9 +244,9 @@ class Tracker:
         return max(likely, key=lambda each: len(each.point), default=None)
 
     def _leap(self, found: _Found) -> bool:
-        depth = (self.map.points[found.point] @ found.pose[:3, :3].T + found.pose[:3, 3])[:, 2]
+        depth = (self.map.points[found.point] @ found.T_cam_world[:3, :3].T + found.T_cam_world[:3, 3])[:, 2]
         usual = max(float(np.median(self._steps[-30:])) if self._steps else 0.0, 0.02 * float(np.median(depth)))
-        return bool(self._steps) and distance(found.pose, self._pose) > JUMP * usual * (1 + self._missed)
+        return bool(self._steps) and distance(found.T_cam_world, self._pose) > JUMP * usual * (1 + self._missed)
 
     def _followed(self, seen: Features) -> _Found | None:
         """By looks, from the last frame that had a pose and the last two keyframes."""
@@ -265,22 +266,22 @@ class Tracker:
 
     def _seen_from(self, seen: Features, feature: I64, point: I64) -> _Found | None:
         """From pairs (feature, point), many of them wrong."""
-        pose = pnp(seen.pixels[feature], self.map.points[point], self.map.focal, self.seed)
-        return None if pose is None else self._located(pose, seen, 12.0)
+        T_cam_world = pnp(seen.pixels[feature], self.map.points[point], self.map.focal, self.seed)
+        return None if T_cam_world is None else self._located(T_cam_world, seen, 12.0)
 
     def _located(self, guess: F64, seen: Features, radius: float) -> _Found | None:
         """From points found near where the guess projects them."""
         known = self.map
         feature, point = known.near(guess, seen, radius)
-        pose = pnp(seen.pixels[feature], known.points[point], known.focal, self.seed)
-        if pose is None:
+        T_cam_world = pnp(seen.pixels[feature], known.points[point], known.focal, self.seed)
+        if T_cam_world is None:
             return None
-        feature, point = known.near(pose, seen, 5.0)
+        feature, point = known.near(T_cam_world, seen, 5.0)
         if len(point) < LEAST_INLIERS:
             return None
-        pose, error = refine_pose(pose, known.points[point], seen.pixels[feature], known.focal)
+        T_cam_world, error = refine_pose(T_cam_world, known.points[point], seen.pixels[feature], known.focal)
         good = error < 3.0
-        return _Found(pose, feature[good], point[good]) if good.sum() >= LEAST_INLIERS else None
+        return _Found(T_cam_world, feature[good], point[good]) if good.sum() >= LEAST_INLIERS else None
 
     def _wanted(self, seen: Features, own: I64) -> bool:
         """Whether a keyframe is due: the camera moved, or knows little of what it sees."""

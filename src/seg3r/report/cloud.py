@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float32, Int64
 
 from seg3r.describe.colors import instance_colors, point_instances
-from seg3r.report.render import Room
+from seg3r.report.render import RoomFrame
 from seg3r.scene import SceneMap
 
 MOST_POINTS = 110_000
@@ -38,7 +38,7 @@ class Cloud(TypedDict):
     palette: list[list[int]]
 
 
-def pack_cloud(scene: SceneMap, room: Room, names: list[str]) -> Cloud:
+def pack_cloud(scene: SceneMap, room: RoomFrame, names: list[str]) -> Cloud:
     """At most `MOST_POINTS` points, evenly spread, in the room's axes. The map must have points.
 
     Args:

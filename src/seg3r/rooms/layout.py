@@ -23,7 +23,7 @@ CLEARANCE_M = 0.004
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedFurniture:
     """A shape in the room."""
 
     shape: Shape
@@ -54,12 +54,12 @@ def part_boxes(shape: Shape, position: F64, yaw: float) -> F64:
 
 
 @dataclass(eq=False)
-class Layout:
+class FloorPlan:
     """A room being furnished. All `add...` return the place in `placed`, or -1 where it does not fit."""
 
     size: tuple[float, float, float]
     rng: np.random.Generator
-    placed: list[Placed] = field(default_factory=list)
+    placed: list[PlacedFurniture] = field(default_factory=list)
     kept_free: list[F64] = field(default_factory=list)
     """Boxes [2 3] that furniture may not enter: before doors and windows."""
 
@@ -99,7 +99,7 @@ class Layout:
         boxes = part_boxes(shape, position, yaw)
         if not self.fits(boxes, but, keep_free, margin):
             return -1
-        self.placed.append(Placed(shape, position, yaw, support, relation, boxes))
+        self.placed.append(PlacedFurniture(shape, position, yaw, support, relation, boxes))
         return len(self.placed) - 1
 
     def against_wall(self, shape: Shape, walls: Sequence[int] | None = None, corner: bool = False,

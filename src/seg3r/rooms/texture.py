@@ -64,7 +64,7 @@ def darker(color: RGB, factor: float) -> RGB:
     return r, g, b
 
 
-def table(materials: Sequence[Material]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+def texel_table(materials: Sequence[Material]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """Pattern numbers [m] and (a, b, scale, contrast, gloss, seed, glow) [m 11] for the shader."""
     kinds = np.array([PATTERNS.index(m.pattern) for m in materials], np.int32)
     rows = [(*m.a, *m.b, m.scale, m.contrast, m.gloss, m.seed, m.glow) for m in materials]

@@ -118,7 +118,7 @@ class Ownership:
         edges = self._of(row)
         spare = np.empty(len(edges), np.int32)
         e, r = self._edges, self._rows
-        spared = kernels.absorb(
+        spared = kernels.absorb_row(
             edges, into, first_of_point, r["first"], r["size"], e["row"], e["point"], e["hits"], e["views"],
             e["next"], e["row_next"], spare,
         )

@@ -73,7 +73,7 @@ class Affinity:
 
 
 @dataclass(frozen=True)
-class Patches:
+class SurfacePatches:
     """A view cut into patches, and what `Affinity` weighs of them. Joining regions edits the last four."""
 
     depth_m: F32
@@ -165,10 +165,10 @@ class GeometricSegmenter:
         slots[kept] = np.arange(kept.size)
         area, rim = p.sums[kept, regions.AREA], p.sums[kept, regions.RIM]
         scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
-        masks = pixels.masks_of(full, slots[region], kept.size)
+        masks = pixels.masks_of_labels(full, slots[region], kept.size)
         return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
 
-    def patches(self, view: View) -> Patches:
+    def patches(self, view: View) -> SurfacePatches:
         """Steps 1 to 3: what is joined next."""
         depth = torch.where(view.confidence > 0, view.depth, torch.zeros_like(view.depth))
         depth_m = np.ascontiguousarray(depth.cpu().numpy())
@@ -193,13 +193,13 @@ class GeometricSegmenter:
             sums, disparity, sigma, pinhole,
             self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
-        return Patches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
+        return SurfacePatches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
 
     def _cut(
         self, disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole
     ) -> tuple[I32, int]:
         """Patch of each reduced pixel, -1 where there is none, and how many there are."""
-        right, down = patches.edge_weights(
+        right, down = patches.patch_edge_weights(
             disparity, sigma, planes, color, pinhole, self.jump, self.angle, self.contrast
         )
         labels, count = patches.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)

@@ -37,7 +37,7 @@ class IdMap(TensorFields):
 
 
 @dataclass
-class Saved:
+class SavedMasks:
     """View -> Masks by looking them up: one mask per id of the frame's id map, ascending.
 
     A map of another size is resampled to the frame (nearest) if the aspect ratios agree within 1 %. A frame without

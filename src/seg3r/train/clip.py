@@ -14,7 +14,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.language.image_text import image_vectors, prepared, text_vectors
+from seg3r.language.image_text import image_vectors, prepared_crops, text_vectors
 from seg3r.train.data.samples import RegionSample
 from seg3r.train.data.tokenizers import kept_tokenizer, phrase_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
@@ -153,7 +153,7 @@ def truth_matrix(samples: Sequence[RegionSample], place: dict[str, int]) -> Floa
 
 
 def _squares(crops: Sequence[UInt8[Tensor, "_ _ 3"]]) -> Tensor:
-    return prepared(crops, IMAGE, "pad", MEAN, STD)
+    return prepared_crops(crops, IMAGE, "pad", MEAN, STD)
 
 
 def _texts(samples: Sequence[RegionSample], pairs: Sequence[TextPair]) -> list[str]:

@@ -19,7 +19,7 @@ from torch.nn import functional
 from seg3r.geometry import invert
 from seg3r.models.cut3r import Cut3r, Cut3rConfig, Pose
 from seg3r.train.data.walks import Walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
 
 TWIN = Cut3rConfig(
@@ -161,7 +161,7 @@ def train_cut3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> Path:
     """Depth for `depth_steps`, then clips of four frames for half of `clip_steps` and of eight for the rest. Goes on
     where an interrupted call stopped.
@@ -176,7 +176,7 @@ def train_cut3r(
     """
     with seeded(seed):
         model = Cut3r(config)
-    crew = crew or Crew(device)
+    crew = crew or DistributedContext(device)
     model.to(crew.device)
     lesson = Curriculum(model, ClipBatches(walks, seed), crew.device)
     hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, 300, progress=progress, crew=crew)

@@ -21,7 +21,7 @@ PATIENCE = timedelta(days=7)
 """The others wait while the main process prepares data, however long that takes."""
 
 
-class Crew:
+class DistributedContext:
     """The processes of a training: one, unless a launcher says otherwise (WORLD_SIZE in the environment)."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:

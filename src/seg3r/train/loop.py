@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
+from seg3r.files import replace_folder, write_tensors, write_text
 from seg3r.reading import DAMAGED, reading
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.weights.pretrained import quiet, transformers
 
 CHECKPOINT, CURVE = "checkpoint.safetensors", "loss.jsonl"
@@ -59,7 +59,7 @@ def learn(
     max_norm: float = 1.0,
     save_every_s: float = 60.0,
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> float:
     """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
 
@@ -78,7 +78,7 @@ def learn(
     Raises:
         InputError: a checkpoint of another model; a loss that is not finite.
     """
-    crew = crew or Crew()
+    crew = crew or DistributedContext()
     out.mkdir(parents=True, exist_ok=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -137,13 +137,16 @@ def write_folder(
         card: what made the weights; completed with their count and dtype.
     """
     stored, moved = _stored(model, probe, tolerance)
-    folder.mkdir(parents=True, exist_ok=True)
-    with quiet(transformers()):
-        stored.save_pretrained(folder)  # type: ignore[operator]
-        tokenizer.save_pretrained(folder)
-    for name, text in files.items():
-        _write(folder / name, text)
-    _write_card(stored, moved, folder, card)
+
+    def fill(fresh: Path) -> None:
+        with quiet(transformers()):
+            stored.save_pretrained(fresh)  # type: ignore[operator]
+            tokenizer.save_pretrained(fresh)
+        for name, text in files.items():
+            write_text(fresh / name, text)
+        _write_card(stored, moved, fresh, card)
+
+    replace_folder(folder, fill)
 
 
 def write_weights(
@@ -153,10 +156,8 @@ def write_weights(
     """A network of our own: `model.safetensors`, `config.json`, and the card last. See `write_folder`."""
     stored, moved = _stored(model, probe, tolerance)
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / ".model.tmp"
-    save_file({name: value.contiguous() for name, value in stored.state_dict().items()}, str(temporary))
-    temporary.replace(folder / "model.safetensors")
-    _write(folder / "config.json", json.dumps(config, indent=1))
+    write_tensors(folder / "model.safetensors", stored.state_dict())
+    write_text(folder / "config.json", json.dumps(config, indent=1))
     _write_card(stored, moved, folder, card)
 
 
@@ -173,25 +174,19 @@ def _write_card(stored: nn.Module, moved: float, folder: Path, card: Mapping[str
     count = sum(p.numel() for p in stored.parameters())
     dtype = str(next(stored.parameters()).dtype).removeprefix("torch.")
     made = {**card, "parameters": count, "dtype": dtype, "moved_by_rounding": round(moved, 6)}
-    _write(folder / "card.json", json.dumps(made, indent=1))
+    write_text(folder / "card.json", json.dumps(made, indent=1))
 
 
 def add_scores(folder: Path, scores: Mapping[str, float]) -> None:
     """Write what the weights were found to be worth into their card."""
     card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-    _write(folder / "card.json", json.dumps({**card, "scores": {**card.get("scores", {}), **scores}}, indent=1))
+    write_text(folder / "card.json", json.dumps({**card, "scores": {**card.get("scores", {}), **scores}}, indent=1))
 
 
 def mean_loss(out: Path, last: int = 200) -> float:
     """Of the last steps in the curve."""
     lines = (out / CURVE).read_text(encoding="utf-8").splitlines()[-last:]
     return sum(float(json.loads(line)["loss"]) for line in lines) / max(1, len(lines))
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def _cut_curve(path: Path, first: int) -> None:
@@ -205,7 +200,7 @@ def _cut_curve(path: Path, first: int) -> None:
                 break  # the line a power cut left
             if step < first:
                 kept.append(line + "\n")
-        _write(path, "".join(kept))
+        write_text(path, "".join(kept))
 
 
 def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: int, seconds: float) -> None:
@@ -215,9 +210,7 @@ def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: 
         for moment in _MOMENTS:
             if p in optimizer.state:
                 tensors[f"{moment}.{name}"] = optimizer.state[p][moment].contiguous()
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(tensors, str(temporary), {"step": str(step), "seconds": f"{seconds:.1f}"})
-    temporary.replace(path)
+    write_tensors(path, tensors, {"step": str(step), "seconds": f"{seconds:.1f}"})
 
 
 def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> tuple[int, float]:

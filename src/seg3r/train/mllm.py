@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.language.chat import QwenReader, padded
-from seg3r.train.data.samples import ChatSample, Sight
+from seg3r.train.data.samples import ChatSample, WordSample
 from seg3r.train.data.tokenizers import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
 from seg3r.weights.pretrained import transformers
@@ -39,7 +39,7 @@ TEMPLATE = (
 
 
 def train_mllm(
-    sights: Callable[[int], list[Sight]],
+    sights: Callable[[int], list[WordSample]],
     words: Callable[[int], list[ChatSample]],
     batch: Callable[[int], list[ChatSample]],
     steps: int,
@@ -103,7 +103,7 @@ class Eyes(nn.Module):
     """The half of a model that sees, with a linear reader on top: from the mean of an image's tokens to its words."""
 
     def __init__(
-        self, model: Any, read: QwenReader, sights: Callable[[int], list[Sight]], device: torch.device
+        self, model: Any, read: QwenReader, sights: Callable[[int], list[WordSample]], device: torch.device
     ) -> None:
         super().__init__()
         self.visual = model.model.visual

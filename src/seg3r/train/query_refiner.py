@@ -15,18 +15,19 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.embed.refined_queries import LEAST_COVERED, DenseFeatures, tokens_on
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
 from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
 from seg3r.protocols import Reconstructor, Segmenter, Source
 from seg3r.train.data.walks import Walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
 from seg3r.types import Camera, Frame, Masks, View
 
@@ -41,7 +42,7 @@ LONGEST_STRIDE = 10
 MOST_RECALLED = 64
 """Remembered queries of a training frame."""
 
-Lesson = tuple[Sequence[Frame], Segmenter]
+TrainingClip = tuple[Sequence[Frame], Segmenter]
 """Frames of a clip, and who finds the masks in them."""
 
 
@@ -63,7 +64,7 @@ class TrueThings:
         return Masks(masks, torch.ones(len(masks)))
 
 
-def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[Lesson]:
+def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[TrainingClip]:
     """Clips of random walks with their true masks, at random strides, forwards or backwards."""
     for n in range(count):
         rng = np.random.default_rng([seed, n])
@@ -81,7 +82,7 @@ def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator
 
 def recording_clips(
     recordings: Iterable[Source], segment: Segmenter, length: int, seed: int = 0
-) -> Iterator[Lesson]:
+) -> Iterator[TrainingClip]:
     """Recordings cut into one clip after the other, each at a random stride; a rest too short is left."""
     rng = np.random.default_rng(seed)
     for recording in recordings:
@@ -134,7 +135,7 @@ class PreparedClips:
 
 
 def prepare_clips(
-    lessons: Iterable[Lesson],
+    lessons: Iterable[TrainingClip],
     reconstruct: Reconstructor,
     features: DenseFeatures,
     folder: Path,
@@ -152,9 +153,7 @@ def prepare_clips(
     for n, (frames, segment) in enumerate(lessons):
         path = folder / f"{n:06d}.safetensors"
         if not path.is_file():
-            temporary = folder / f".{n:06d}.tmp"
-            save_file(_prepared(frames, segment, reconstruct, features), str(temporary))
-            temporary.replace(path)
+            write_tensors(path, _prepared(frames, segment, reconstruct, features))
         paths.append(path)
         if progress is not None:
             progress(n + 1)
@@ -334,7 +333,7 @@ def train_moonseg3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    crew: DistributedContext | None = None,
 ) -> Path:
     """Train a refiner, a clip a step and process; goes on where an interrupted call stopped.
 
@@ -353,7 +352,7 @@ def train_moonseg3r(
     config = replace(config, tokens=tokens, features=features)
     with seeded(seed):
         model = QueryRefiner(config)
-    crew = crew or Crew(device)
+    crew = crew or DistributedContext(device)
     model.to(crew.device)
     lesson = ClipLoss(model, clips, seed, drop_tokens, crew.device, distil, cross)
     hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)

@@ -19,7 +19,7 @@ from seg3r.train.cut3r import train_cut3r
 from seg3r.train.data.room_maps import map_rooms
 from seg3r.train.data.room_views import ChatBatches, RegionBatches, SeenRoom, see_rooms
 from seg3r.train.data.walks import Walks, render_walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import CHECKPOINT
 from seg3r.train.mllm import train_mllm
 
@@ -71,7 +71,7 @@ def train(
     """
     check_choice("trainable", twin, get_args(Twin))
     parts = preset_named(preset)
-    crew = Crew(device)
+    crew = DistributedContext(device)
     if crew.count > 1 and twin not in ("cut3r", "moonseg3r"):
         raise InputError(f"{twin} learns in one process; cut3r and moonseg3r learn in several")
     tick = tick if crew.main else None
@@ -121,7 +121,7 @@ def prepared_clips(
 ) -> tuple[queries.PreparedClips, str]:
     """Clips as the frozen parts of the method see them, and what they are, in words."""
     segment = preset.mask_generator() or GeometricSegmenter()
-    lessons: Iterator[queries.Lesson]
+    lessons: Iterator[queries.TrainingClip]
     if videos is None:
         rendered = rendered_walks(rooms, walks, tick)
         lessons = queries.walk_clips(rendered, CLIPS, CLIP_LENGTH, seed)

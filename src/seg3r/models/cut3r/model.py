@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seg3r.models.cut3r.blocks import EPSILON, DecoderBlock, EncoderBlock, ModulatedBlock, PoseMemory
 from seg3r.models.cut3r.heads import DensePrediction, PointHead, Pose, PoseHead
-from seg3r.models.cut3r.rotary import Turns, grid, turns
+from seg3r.models.rotary import Turns, grid, turns
 
 
 @dataclass(frozen=True)

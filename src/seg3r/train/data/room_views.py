@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from seg3r.describe.best_views import best_views
 from seg3r.describe.crops import contoured, faded
 from seg3r.describe.facts import COLORS, Thing, survey, tell
 from seg3r.errors import InputError
+from seg3r.files import write_json, write_tensors
 from seg3r.label.prompts import (
     describing_answer,
     describing_prompt,
@@ -35,7 +36,7 @@ from seg3r.label.prompts import (
 from seg3r.rooms import CLASSES, STRUCTURAL, ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, PHRASES, Kind, Question, plural, questions
 from seg3r.train.data.room_maps import is_mapped, load_room
-from seg3r.train.data.samples import ChatSample, RegionSample, Sight
+from seg3r.train.data.samples import ChatSample, RegionSample, WordSample
 
 LOOKS = 3
 """Best views kept of each instance."""
@@ -92,10 +93,9 @@ def _keep(seed: int, folder: Path, kept: Path) -> None:
         for v, look in enumerate(best_views(room.scene, instance_id, LOOKS)):
             arrays[f"{n}.{v}.contoured"] = _shrunk(contoured(look), CONTOURED_PX)
             arrays[f"{n}.{v}.faded"] = _shrunk(faded(look), FADED_PX)
-    save_file(arrays, kept / f"{seed}.safetensors")
+    write_tensors(kept / f"{seed}.safetensors", arrays)
     told = {"things": [asdict(t) for t in things], "is": [room.thing_of[i] for i in room.scene.ids.tolist()]}
-    (kept / f".{seed}.tmp").write_text(json.dumps(told))
-    (kept / f".{seed}.tmp").replace(kept / f"{seed}.json")
+    write_json(kept / f"{seed}.json", told)
 
 
 def _seen(seed: int, kept: Path) -> SeenRoom:
@@ -257,17 +257,17 @@ class ChatBatches:
     """Share of the questions that come with facts alone: words are learnt sooner than pictures."""
     seed: int = 0
 
-    def sights(self, step: int, count: int = 64) -> list[Sight]:
+    def sights(self, step: int, count: int = 64) -> list[WordSample]:
         """Pictures of things, each with its colour and name."""
         rng = np.random.default_rng([self.seed, 4, step])
-        made: list[Sight] = []
+        made: list[WordSample] = []
         while len(made) < count:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             n = int(rng.integers(max(1, len(room.objects))))
             if n < len(room.objects) and room.contoured[n]:
                 o, views = room.objects[n], room.contoured[n]
                 view = _mirrored(views[int(rng.integers(len(views)))], rng)
-                made.append(Sight(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
+                made.append(WordSample(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
         return made
 
     def __call__(self, step: int) -> list[ChatSample]:

@@ -23,7 +23,7 @@ class RegionSample(TensorFields):
 
 
 @dataclass(frozen=True, eq=False)
-class Sight(TensorFields):
+class WordSample(TensorFields):
     """A picture and what an eye should see in it, before there are questions."""
 
     image: UInt8[Tensor, "h w 3"]

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from seg3r.files import replace_folder
+
 PAD, END = "<pad>", "</s>"
 CHAT_PAD, CHAT_START, CHAT_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 IMAGE_START, IMAGE_END, IMAGE, VIDEO = "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"
@@ -40,7 +42,8 @@ def kept_tokenizer(folder: Path, make: Callable[[], Any]) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / "tokenizer.json").is_file():
-        make().save_pretrained(folder)
+        tokenizer = make()
+        replace_folder(folder, tokenizer.save_pretrained)
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 
