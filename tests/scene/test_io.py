@@ -199,6 +199,8 @@ HOSTILE: dict[str, Hostile] = {
     "an id twice": _array("instance.id", lambda a: np.repeat(a[:1], len(a))),
     "an id below zero": _array("instance.id", _put(-5)),
     "an id that was never given": _array("instance.id", _put(10**9)),
+    "fewer than no observations": _array("instance.observations", _put(-1)),
+    "fewer than no hits": _array("edge.hits", _put(-7)),
     "a full gallery and more": _array("instance.in_gallery", _put(99)),
     "a wide descriptor": lambda arrays, header: (
         {**arrays, "instance.feature": np.zeros((0, 1 << 40), np.float32)}, header),

@@ -19,6 +19,10 @@ LARGEST = 1 << 31
 """Counts are kept in 32 bits."""
 _UNBOUNDED = ("instance.low", "instance.high")
 """Infinite where an instance has no points."""
+_COUNTS = (
+    "point.seen", "point.weight", "edge.hits", "edge.views", "instance.observations", "instance.missed",
+    "instance.weight", "instance.score_sum",
+)
 
 
 def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
@@ -29,6 +33,8 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
     for name, values in arrays.items():
         if values.dtype.kind == "f" and np.isnan(values if name in _UNBOUNDED else values - values).any():
             raise ValueError(f"{name} holds what is no number")
+        if name in _COUNTS and values.size and values.min() < 0:
+            raise ValueError(f"{name} is negative")
     voxel_m, visible_m = float(header["voxel_m"]), float(header["visible_m"])
     if not (0 < voxel_m < math.inf and 0 <= visible_m <= FURTHEST_REACH * voxel_m):
         raise ValueError(f"voxel_m {voxel_m}, visible_m {visible_m}")
