@@ -238,7 +238,7 @@ def _safetensors(content: bytes, rng: Random) -> bytes:
     data, how = bytearray(content[8 + length :]), rng.random()
     if how < 0.45 and about:
         key = rng.choice(sorted(about))
-        about[key] = _json(about[key].encode(), rng).decode("utf-8", "replace")
+        about[key] = _json(str(about[key]).encode("utf-8", "replace"), rng).decode("utf-8", "replace")
         header["__metadata__"] = about
     elif how < 0.65:
         header = _changed_tree(header, rng)
