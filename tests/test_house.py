@@ -17,7 +17,7 @@ HOUSE = Path(seg3r.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("*.py"))
 
-GROUND = {"errors", "types", "geometry", "kernels", "files", "reading"}
+GROUND = {"errors", "types", "geometry", "kernels", "text", "lock", "files", "reading"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label", "answer"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "describe", "language"}
 """What a stage may stand on."""
@@ -26,9 +26,9 @@ OUTLOOK = GROUND | {"scene", "superpoints", "score", "describe"}
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods", "metrics", "datasets", "presets"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "files": {"errors"},
-    "reading": {"errors"}, "types": {"errors"},
-    "weights": {"errors", "files", "reading"},
+    "errors": set(), "kernels": set(), "geometry": set(), "text": set(), "lock": {"errors", "text"},
+    "files": {"errors", "lock"}, "reading": {"errors", "text"}, "types": {"errors"},
+    "weights": {"errors", "files", "reading", "text"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": {"errors", "kernels"},
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"}, "score": {"scene"},

@@ -5,11 +5,7 @@ The folder appears whole or not at all: all is written beside it under another n
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ from PIL import Image
 from seg3r.describe.colors import painted, point_instances
 from seg3r.describe.records import crop_path, instance_records
 from seg3r.errors import InputError
+from seg3r.files import check_writable, replace_folder, write_bytes, write_json
 from seg3r.report import write_report
 from seg3r.scene import SceneMap
 
@@ -44,7 +41,8 @@ def write_map_folder(
         title, figures, seconds, settings: of the report, see `seg3r.report.write_report`.
 
     Raises:
-        InputError: `out` is something else than a folder for maps (see `check_out`), or cannot be written.
+        InputError: `out` is something else than a folder for maps (see `check_out`), another run writes to it, or it
+            cannot be written.
     """
 
     def fill(folder: Path) -> None:
@@ -56,7 +54,8 @@ def write_map_folder(
             folder / "report.html", scene, title=title, figures=figures, seconds=seconds, settings=settings
         )
 
-    replace_folder(out, fill)
+    check_out(out)
+    replace_folder(out, fill, CONTENT)
 
 
 def check_out(out: Path) -> None:
@@ -76,50 +75,7 @@ def check_out(out: Path) -> None:
             raise InputError(f"{out}: a mount point cannot be replaced; name a folder inside it")
         if not (target / MARK).is_file() and any(target.iterdir()):
             raise InputError(f"{out}: holds files but no map ({MARK}); name a new or empty folder")
-    above = target.parent
-    while not above.exists():
-        above = above.parent
-    if not above.is_dir():
-        raise InputError(f"{out}: {above} is a file; name another folder")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise InputError(f"{out}: no permission to write in {above}")
-
-
-def replace_folder(out: Path, fill: Callable[[Path], None]) -> None:
-    """Let `fill` write a folder that then takes the place of `out`. If it fails, `out` is as it was.
-
-    Raises:
-        InputError: as `check_out`, or the disk said no.
-    """
-    check_out(out)
-    target = out.resolve()
-    name = f".{target.name[:100]}.{secrets.token_hex(4)}"
-    fresh, aside = target.with_name(f"{name}.new"), target.with_name(f"{name}.old")
-    try:
-        fresh.mkdir(parents=True)
-        fill(fresh)
-        _swap(fresh, target, aside)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def _swap(fresh: Path, target: Path, aside: Path) -> None:
-    """No file system renames one full folder over another: the old one steps aside for a moment."""
-    if not target.exists():
-        fresh.rename(target)
-        return
-    target.rename(aside)
-    try:
-        fresh.rename(target)
-    except BaseException:
-        aside.rename(target)
-        raise
-    for entry in sorted(aside.iterdir()):
-        if entry.name not in CONTENT:
-            entry.rename(target / entry.name)
-    shutil.rmtree(aside)
+    check_writable(out, target.parent)
 
 
 def write_ply(scene: SceneMap, path: Path) -> None:
@@ -140,7 +96,7 @@ def write_ply(scene: SceneMap, path: Path) -> None:
         "ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}",
         *(f"property {p}" for p in properties), "end_header", "",
     ]
-    _write(path, "\n".join(header).encode("ascii") + vertices.tobytes())
+    write_bytes(path, "\n".join(header).encode("ascii") + vertices.tobytes())
 
 
 def write_instances(scene: SceneMap, path: Path) -> None:
@@ -152,7 +108,7 @@ def write_instances(scene: SceneMap, path: Path) -> None:
         "voxel_m": scene.voxel_m,
         "instances": instance_records(scene),
     }
-    _write(path, (json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n").encode("ascii"))
+    write_json(path, content, indent=1, sort_keys=True)
 
 
 def write_crops(scene: SceneMap, folder: Path) -> None:
@@ -161,13 +117,3 @@ def write_crops(scene: SceneMap, folder: Path) -> None:
     for instance_id in scene.ids.tolist():
         for n, look in enumerate(scene.sightings.get(instance_id, ())):
             Image.fromarray(look.crop.numpy()).save(folder / crop_path(instance_id, n), quality=CROP_QUALITY)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -23,6 +23,7 @@ from PIL import Image
 from safetensors import SafetensorError
 
 from seg3r.errors import InputError
+from seg3r.text import printable
 
 DAMAGED: tuple[type[Exception], ...] = (
     OSError, EOFError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError, RuntimeError, MemoryError,
@@ -34,9 +35,8 @@ TokenError), JSON (RecursionError is a RuntimeError), numbers that overflow, and
 type."""
 IMAGE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
 """Pillow knows more, and for some of them it starts another program."""
-LONGEST_NAME = 200
+_LONGEST_REASON, _LONGEST_QUOTE = 300, 200
 """Characters."""
-_LONGEST_REASON = 300
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def reading(path: Path | str, what: str, advice: str = "") -> Iterator[None]:
 
 def one_line(error: BaseException) -> str:
     """What a foreign error says, on one line, without what a terminal would obey."""
-    text = printable(str(error))
+    text = printable(" ".join(str(error).split()))
     if len(text) > _LONGEST_REASON:
         text = text[:_LONGEST_REASON] + " ..."
     if isinstance(error, KeyError) and text:
@@ -75,20 +75,10 @@ def one_line(error: BaseException) -> str:
     return text or type(error).__name__
 
 
-def printable(text: str) -> str:
-    """Without line ends, control characters and halves of surrogate pairs; runs of spaces are one."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
 def quoted(text: str) -> str:
     """What a file says, as it may stand in an error: in quotes, printable, not at length."""
-    plain = printable(text[: 8 * LONGEST_NAME])
-    return repr(plain if len(plain) <= LONGEST_NAME else plain[:LONGEST_NAME] + " ...")
-
-
-def clean_name(text: str) -> str | None:
-    """A name as it enters from a file or a model: printable, at most `LONGEST_NAME` long; None: nothing is left."""
-    return printable(text[: 8 * LONGEST_NAME])[:LONGEST_NAME].strip() or None
+    shown = text if len(text) <= _LONGEST_QUOTE else text[:_LONGEST_QUOTE] + " ..."
+    return f"'{printable(' '.join(shown.split()))}'"
 
 
 def open_image(path: Path) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,10 @@ from safetensors.torch import load_file
 
 from seg3r.errors import InputError
 from seg3r.files import write_tensors, write_text
+from seg3r.lock import beside
 from seg3r.mapper import Mapper
 from seg3r.protocols import Reconstructor, Remembers
-from seg3r.reading import one_line, printable, reading
+from seg3r.reading import one_line, quoted, reading
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
@@ -21,13 +23,15 @@ from seg3r.scene import SceneMap
 from seg3r.sources import Recording
 
 AGAIN = "start again without --resume"
+PLACES = ("source", "masks", "vocabulary", "mesh", "geometry", "refiner")
+"""Settings that name a file or a folder, or may."""
 
 
 class Checkpoints:
     """Of a run into `out`. Everything lies under the position of the next frame: whole or not there."""
 
     def __init__(self, out: Path) -> None:
-        self.folder = out.parent / f".{out.name}.partial"
+        self.folder = beside(out.resolve(), "partial")
 
     def begin(self, mapper: Mapper, recording: Recording, settings: Mapping[str, object], resume: bool) -> int:
         """Prepare the folder; the position in the recording to start from.
@@ -39,14 +43,14 @@ class Checkpoints:
         Raises:
             InputError: the checkpoint is another run's, or damaged.
         """
-        ours = json.dumps(settings, sort_keys=True, default=str)
+        named = {name: _plain_path(name, value) for name, value in settings.items()}
+        ours = json.dumps(named, sort_keys=True, default=str)
         checkpoint = self.last()
         if resume and checkpoint is not None:
             with reading(self.folder, "the checkpoint of a run", AGAIN):
                 theirs = (self.folder / "settings.json").read_text(encoding="utf-8")
             if theirs != ours:
-                other = printable(theirs)
-                raise InputError(f"{self.folder}: the interrupted run had other settings ({other}); {AGAIN}")
+                raise InputError(f"{self.folder}: the interrupted run had other settings ({quoted(theirs)}); {AGAIN}")
             return self._recall(mapper, recording, checkpoint)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -99,6 +103,13 @@ class Checkpoints:
                     break
                 mapper.reconstruct(frame)
         return position
+
+
+def _plain_path(name: str, value: object) -> object:
+    """`office/` is `office`, for those settings that name a place."""
+    if name not in PLACES or not isinstance(value, str) or not value or "://" in value:
+        return value
+    return os.path.normpath(value)
 
 
 def _remembering(mapper: Mapper) -> dict[str, Remembers]:

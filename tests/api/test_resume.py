@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from seg3r.api.mapping import map_recording
 
-from seg3r.api import mapping
+from seg3r import resume
+from seg3r.api import run as runs
+from seg3r.api.run import map_recording
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r
@@ -69,7 +70,7 @@ def whole(recording: Recording, tmp_path_factory: pytest.TempPathFactory) -> Cal
     @cache
     def run(kind: str) -> list[bytes]:
         out = tmp_path_factory.mktemp("whole") / "map"
-        scene, figures = map_recording(mapper(recording, kind), recording, out, SETTINGS)
+        scene, figures = map_recording(mapper(recording, kind), recording, out, settings=SETTINGS)
         assert figures["frames"] == FRAMES - 1, "finish() was called: the last frames are there"
         assert len(scene) > 0
         return said(out)
@@ -83,7 +84,7 @@ def test_cut_between_frames(
     whole: Callable[[str], list[bytes]], kind: str, at: int, recording: Recording, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mapping, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
     calls = 0
 
     def progress(frames: int, instances: int) -> None:
@@ -93,9 +94,9 @@ def test_cut_between_frames(
             raise Cut
 
     with pytest.raises(Cut):
-        map_recording(mapper(recording, kind), recording, tmp_path / "map", SETTINGS, progress=progress)
+        map_recording(mapper(recording, kind), recording, tmp_path / "map", settings=SETTINGS, progress=progress)
     assert not (tmp_path / "map").exists()
-    _, figures = map_recording(mapper(recording, kind), recording, tmp_path / "map", SETTINGS, resume=True)
+    _, figures = map_recording(mapper(recording, kind), recording, tmp_path / "map", settings=SETTINGS, resume=True)
     assert figures["resumed_at"] == at + (at > 3)
     assert said(tmp_path / "map") == whole(kind)
 
@@ -107,7 +108,7 @@ def test_cut_within_a_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Map and memory are of the same frame, or the checkpoint before them is."""
-    monkeypatch.setattr(mapping, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
     first = mapper(recording, "late")
     count = 0
 
@@ -123,9 +124,9 @@ def test_cut_within_a_checkpoint(
         return at_fifth
 
     if where == "before the scene":
-        monkeypatch.setattr(mapping.SceneMap, "save", failing(mapping.SceneMap.save))
+        monkeypatch.setattr(resume.SceneMap, "save", failing(resume.SceneMap.save))
     elif where == "before the memory":
-        monkeypatch.setattr(mapping, "save_file", failing(mapping.save_file))
+        monkeypatch.setattr(resume, "write_tensors", failing(resume.write_tensors))
     elif where == "before the name":
         own = Path.replace
         cut = failing(own)
@@ -138,12 +139,12 @@ def test_cut_within_a_checkpoint(
         remove = shutil.rmtree
         cut = failing(remove)
         monkeypatch.setattr(
-            mapping.shutil, "rmtree",
+            resume.shutil, "rmtree",
             lambda path, **kwargs: (cut if Path(path).name.startswith("at-") else remove)(path, **kwargs),
         )
     with pytest.raises(Cut):
-        map_recording(first, recording, tmp_path / "map", SETTINGS)
+        map_recording(first, recording, tmp_path / "map", settings=SETTINGS)
     monkeypatch.undo()
-    map_recording(mapper(recording, "late"), recording, tmp_path / "map", SETTINGS, resume=True)
+    map_recording(mapper(recording, "late"), recording, tmp_path / "map", settings=SETTINGS, resume=True)
     assert said(tmp_path / "map") == whole("late")
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []

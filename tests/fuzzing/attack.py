@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 
 from seg3r.errors import InputError, MissingExtraError
+from seg3r.text import printable
 from tests.fuzzing.mutate import Files, mutate
 
 LIMIT_S = 10.0
@@ -107,7 +108,7 @@ def _judged(read: Callable[[], object]) -> tuple[bool, str, str]:
             read()
     except (InputError, MissingExtraError) as error:
         line = str(error)
-        odd = not line or len(line) > LONGEST_LINE or not line.isprintable()
+        odd = not line or len(line) > LONGEST_LINE or line != printable(line)
         return True, f"no plain line: {line[:200]!r}" if odd else "; ".join(heard), ""
     except Hang as error:
         return False, "hangs", _place_of(error)

@@ -82,6 +82,11 @@ def test_more_than_a_batch_keeps_its_order(encoder: ImageText) -> None:
     torch.testing.assert_close(encoder.images(crops() * 6)[33], encoder.images([crops()[3]])[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("phrase", ["a chair \ud83d", "\udc80", "a\x00b"])
+def test_half_a_surrogate_pair_is_encoded_too(encoder: ImageText, phrase: str) -> None:
+    assert bool(encoder.texts([phrase]).isfinite().all())
+
+
 def test_nothing_in_nothing_out(encoder: ImageText) -> None:
     assert encoder.images([]).shape == (0, encoder.images(crops()[:1]).shape[1])
     assert encoder.texts([]).shape == (0, encoder.texts(["a"]).shape[1])

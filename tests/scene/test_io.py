@@ -249,4 +249,4 @@ def test_deep_json_and_half_a_surrogate(living: SceneMap, tmp_path: Path) -> Non
             SceneMap.load(path)
     header["name_votes"] = {str(int(living.ids[0])): {"half \ud800": 1.0, "\ud800": 2.0}}
     save_file(arrays, path, metadata={FORMAT: json.dumps(header)})
-    assert SceneMap.load(path).name_votes == {int(living.ids[0]): {"half": 1.0}}
+    assert SceneMap.load(path).name_votes == {int(living.ids[0]): {"half \ufffd": 1.0, "\ufffd": 2.0}}

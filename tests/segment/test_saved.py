@@ -131,4 +131,4 @@ def test_damaged_images_and_notes_are_one_line(tmp_path: Path) -> None:
 def test_names_are_cleaned_where_they_enter(tmp_path: Path) -> None:
     notes = [{"id": 3, "label": "half \ud800 chair\n"}, {"id": 7, "label": " \x1b "}]
     save(tmp_path, blocks(), notes)
-    assert SavedMasks(folder_reader(tmp_path))(VIEW).names == ("half chair", None)
+    assert SavedMasks(folder_reader(tmp_path))(VIEW).names == ("half \ufffd chair", None)

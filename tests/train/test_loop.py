@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,31 @@ def test_an_interruption_leaves_no_trace(tmp_path: Path, save_every_s: float) ->
     for a, b in zip(whole.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert (tmp_path / "whole" / CURVE).read_text() == (tmp_path / "cut" / CURVE).read_text()
+
+
+def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    first, second, out = net(), net(), tmp_path / "out"
+    refusals: list[str] = []
+
+    def another_run() -> None:
+        with pytest.raises(InputError, match=r"another run \(pid \d+, since .*\) writes to .*out; wait") as caught:
+            learn(second, lambda _: pytest.fail("a step of the second"), 30, out, 1e-2, 5)
+        refusals.append(str(caught.value))
+
+    def progress(step: int, _: float) -> None:
+        if step == 3:
+            thread = threading.Thread(target=another_run)
+            thread.start()
+            thread.join()
+        elif step == 5:
+            (out / f".{CHECKPOINT}.0a1b2c3d.tmp").write_bytes(b"half")
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        learn(first, loss_for(first), 30, out, 1e-2, 5, progress=progress)
+    assert len(refusals) == 1
+    learn(second, loss_for(second), 6, out, 1e-2, 5)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [CHECKPOINT, CURVE, "out"]
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from seg3r.cli import main
 from seg3r.embed.refined_queries import load_refiner
+from seg3r.errors import InputError
+from seg3r.lock import sole_writer
 from seg3r.train import recipes as learning
 from tests.test_cli import refused
 
@@ -26,6 +29,15 @@ def test_a_query_refiner_from_walks(
     assert (card["steps"], card["distil"], card["clips"]) == (2, 0.0, 1)
     assert card["command"].endswith("--plain")
     assert load_refiner(tmp_path / "run" / "model").config.features == 81
+
+
+def test_a_training_that_runs_is_seen_before_anything_is_prepared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(learning, "rendered_walks", lambda *_: pytest.fail("rendered first"))
+    with sole_writer(tmp_path / "out"), ThreadPoolExecutor(1) as pool:
+        trouble = pool.submit(learning.train, "cut3r", tmp_path / "out").exception()
+    assert isinstance(trouble, InputError) and str(trouble).startswith("another run (pid")
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

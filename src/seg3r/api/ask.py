@@ -11,7 +11,6 @@ from seg3r.label.votes import best_names
 from seg3r.presets.language import answerer_of
 from seg3r.presets.mappers import preset_named
 from seg3r.presets.preset import AnswererName, Preset, PresetName
-from seg3r.reading import printable
 from seg3r.scene import SceneMap
 
 
@@ -29,8 +28,7 @@ def ask(
     Raises:
         InputError: no map there, an empty question, or weights that are not on this disk.
     """
-    question = printable(question)
-    if not question:
+    if not question.strip():
         raise InputError('an empty question; ask for something, as in "something to sit on"')
     answerer = answerer_of(answer, preset_named(preset, device), chat)
     scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")

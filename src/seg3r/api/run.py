@@ -14,9 +14,11 @@ from seg3r.datasets.truth import Truth
 from seg3r.describe.best_views import best_views
 from seg3r.errors import InputError
 from seg3r.evaluate.run import CURVE_EVERY, REACH, MappedRecording, Progress, evaluate_maps, predict
-from seg3r.export import check_out, write_map_folder
+from seg3r.export import CONTENT, check_out, write_map_folder
+from seg3r.files import clear_left_over
 from seg3r.label.label_map import label_map
 from seg3r.label.vocabulary import Vocabulary
+from seg3r.lock import sole_writer
 from seg3r.mapper import Mapper
 from seg3r.metrics.protocol import THINGS
 from seg3r.protocols import Labeler, Reconstructor, Reports
@@ -63,10 +65,21 @@ def map_recording(
         vocabulary: the words to name them with; None: words of the labeler's own.
 
     Raises:
-        InputError: unusable `out`, nothing usable in the recording, or a checkpoint of another run.
+        InputError: unusable `out`, another run that writes to it, nothing usable in the recording, or a checkpoint of
+            another run.
     """
-    target, settings = Path(out).expanduser(), settings or {}
+    target = Path(out).expanduser()
     check_out(target)
+    with sole_writer(target):
+        clear_left_over(target, CONTENT)
+        return _map_into(target, mapper, recording, settings or {}, resume, truth, progress, labeler, vocabulary)
+
+
+def _map_into(
+    target: Path, mapper: Mapper, recording: Recording, settings: Mapping[str, object], resume: bool,
+    truth: Truth | None, progress: Progress | None, labeler: Labeler | None, vocabulary: Vocabulary | None,
+) -> tuple[SceneMap, dict[str, Any]]:
+    """`map_recording`, where nobody else writes."""
     checkpoints = Checkpoints(target)
     start = checkpoints.begin(mapper, recording, settings, resume)
     had = mapper.scene.frames

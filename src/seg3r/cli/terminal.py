@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 from tyro.conf import arg
+
+from seg3r.text import printable
 
 JsonFile = Annotated[str | None, arg(metavar="FILE")]
 Size = Annotated[str, arg(metavar="WxH")]
@@ -46,7 +48,7 @@ class Steps:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=Console(stderr=True),
         )
         self._task: Any = None
@@ -82,7 +84,9 @@ def emit(target: str | None, content: Mapping[str, Any]) -> None:
     from seg3r.files import write_json
 
     if target == "-":
-        say(json.dumps(content, indent=2, default=str))
+        # JSON spells out all that steers a terminal but this one.
+        for line in json.dumps(content, indent=2, default=str).replace("\x7f", r"\u007f").split("\n"):
+            say(line)
     elif target is not None:
         write_json(Path(target), content)
 
@@ -103,9 +107,17 @@ def reasons(skipped: Mapping[str, int]) -> str:
 
 
 def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    """One line on standard output, whatever names and replies it holds."""
+    _print(line, sys.stdout)
 
 
 def fail(message: str, code: int) -> None:
-    sys.stderr.write(f"seg3r: {' '.join(message.split())}\n")
+    """One line on standard error, and the end."""
+    _print(f"seg3r: {' '.join(message.split())}", sys.stderr)
     sys.exit(code)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    """Nothing in it steers the terminal, and what the terminal cannot show is spelt out."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -31,7 +31,7 @@ from seg3r.datasets.read import (
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import Protocol
-from seg3r.reading import printable, reading
+from seg3r.reading import reading
 
 SCANNET20 = Protocol(
     "scannet20",
@@ -157,7 +157,7 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
         number = {name: label_number(value) for name, value in rows if value}
     with reading(groups_path, "groups of segments", "fetch it again"):
         listed = [
-            (printable(str(g["label"])), int(g["objectId"]) + 1, np.asarray(g["segments"], np.int64).reshape(-1))
+            (str(g["label"]), int(g["objectId"]) + 1, np.asarray(g["segments"], np.int64).reshape(-1))
             for g in read_json_key(groups_path, "segGroups")
         ]
     groups, known = [], False

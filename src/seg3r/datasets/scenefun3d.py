@@ -20,7 +20,8 @@ from seg3r.datasets.read import instance_id, read_json_key, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
-from seg3r.reading import printable, quoted, read_npy, reading
+from seg3r.reading import quoted, read_npy, reading
+from seg3r.text import well_formed
 
 SCENEFUN3D = Protocol(
     "scenefun3d",
@@ -94,7 +95,7 @@ def read_queries(visit: Path, crop: bool = False) -> tuple[Float32[np.ndarray, "
     queries = []
     with reading(path, "descriptions of annotations", "fetch it again"):
         entries = [
-            (str(e["desc_id"]), printable(str(e["description"])), [by_name[str(a)] for a in e["annot_id"]])
+            (str(e["desc_id"]), well_formed(str(e["description"])), [by_name[str(a)] for a in e["annot_id"]])
             for e in read_json_key(path, "descriptions")
         ]
     for name, text, meant in entries:
@@ -130,7 +131,7 @@ def _annotations(path: Path, vertex_count: int) -> list[_Annotation]:
 
 def _annotation(entry: Any, path: Path, vertex_count: int) -> _Annotation:
     points = np.asarray(entry["indices"], np.int64).reshape(-1)
-    name, label = str(entry["annot_id"]), printable(str(entry["label"]))
+    name, label = str(entry["annot_id"]), str(entry["label"])
     if len(points) and not 0 <= points.min() <= points.max() < vertex_count:
         scan = f"0..{vertex_count - 1}, of another scan"
         raise InputError(f"{path}: annotation {quoted(name)} names points outside {scan}")

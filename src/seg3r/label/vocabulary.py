@@ -8,7 +8,8 @@ from pathlib import Path
 
 from seg3r.errors import InputError
 from seg3r.label.prompts import bare_name, same_name
-from seg3r.reading import clean_name, reading
+from seg3r.reading import reading
+from seg3r.text import clean_name
 from seg3r.types import Labels
 
 

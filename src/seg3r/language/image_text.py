@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
+from seg3r.text import well_formed
 from seg3r.weights.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 32, 128
@@ -77,7 +78,7 @@ class ImageText:
         """Unit vectors, in the order given; a phrase longer than the model can read loses its end."""
         parts = []
         for start in range(0, len(phrases), TEXTS_AT_ONCE):
-            tokens = self._tokens(list(phrases[start : start + TEXTS_AT_ONCE]))
+            tokens = self._tokens([well_formed(phrase) for phrase in phrases[start : start + TEXTS_AT_ONCE]])
             parts.append(text_vectors(self.model, {k: v.to(self.device) for k, v in tokens.items()}))
         return torch.cat(parts) if parts else self._none()
 

@@ -15,7 +15,7 @@ from seg3r.label.vocabulary import Vocabulary
 from seg3r.label.votes import Votes, VotesElse
 from seg3r.language.cache import Cached
 from seg3r.language.chat import LocalChat
-from seg3r.language.endpoint import EndpointChat
+from seg3r.language.endpoint import EndpointChat, split_endpoint
 from seg3r.presets.device import best_device
 from seg3r.presets.preset import AnswererName, Preset
 from seg3r.protocols import Answerer, Chat, Labeler
@@ -40,9 +40,7 @@ def chat_of(model: str, device: str | None = None) -> Chat:
         InputError: its weights are not on this disk, or the endpoint does not answer.
     """
     if model.startswith(("http://", "https://")):
-        base, _, name = model.partition("#")
-        if not name:
-            raise InputError(f"{model}: name the model after a #, as in {base}#qwen3-vl")
+        base, name = split_endpoint(model)
         key = KEY_VARIABLE if KEY_VARIABLE in os.environ else None
         return Cached(EndpointChat(base, name, key), replies_folder())
     return Cached(LocalChat(folder_of(model), device or best_device()), replies_folder())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from seg3r.embed.refined_queries import DenseFeatures
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
@@ -16,6 +16,7 @@ Geometry = Literal["cut3r", "odometry", "sensor", "saved"]
 AnswererName = Literal["nearest", "mllm"]
 
 
+@runtime_checkable
 class Preset(Protocol):
     """The parts of one kind. A part that is None is the method's own, which needs no weights.
 

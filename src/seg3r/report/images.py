@@ -17,7 +17,7 @@ SEAM_PX = 9
 """Gaps in a mask of less than this are closed."""
 
 
-def data_url(image: UInt8[np.ndarray, "H W 3"], quality: int) -> str:
+def jpeg_url(image: UInt8[np.ndarray, "H W 3"], quality: int) -> str:
     """JPEG in base64."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, optimize=True)

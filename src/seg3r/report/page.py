@@ -18,7 +18,7 @@ from seg3r.describe.records import instance_records
 from seg3r.files import write_text
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
-from seg3r.report.images import data_url, outlined
+from seg3r.report.images import outlined
 from seg3r.report.render import RoomFrame, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Sighting

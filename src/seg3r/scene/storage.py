@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from seg3r.reading import clean_name
 from seg3r.scene import io
 from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
 from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid
+from seg3r.text import clean_name
 
 Arrays = dict[str, npt.NDArray[Any]]
 POINT_COLUMNS = ("position", "color", "origin", "seen", "weight")

@@ -13,7 +13,8 @@ from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.reading import clean_name, read_pixels, reading
+from seg3r.reading import read_pixels, reading
+from seg3r.text import clean_name
 from seg3r.types import Masks, TensorFields, View
 
 ASPECT_TOLERANCE = 0.01

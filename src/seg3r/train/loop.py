@@ -8,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from safetensors import safe_open
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
-from seg3r.files import replace_folder, write_tensors, write_text
+from seg3r.files import clear_left_over, replace_folder, write_tensors, write_text
+from seg3r.lock import sole_writer
 from seg3r.reading import DAMAGED, reading
 from seg3r.train.distributed import DistributedContext
 from seg3r.weights.pretrained import quiet, transformers
@@ -76,7 +77,7 @@ def learn(
     Returns:
         Hours it took, all sittings together.
     Raises:
-        InputError: a checkpoint of another model; a loss that is not finite.
+        InputError: a checkpoint of another model; another run writes to `out`; a loss that is not finite.
     """
     crew = crew or DistributedContext()
     out.mkdir(parents=True, exist_ok=True)
@@ -86,35 +87,40 @@ def learn(
         {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS, fused=True)
-    first, before_s = _resume(model, optimizer, out / CHECKPOINT)
-    if crew.main:
-        _cut_curve(out / CURVE, first)
-    device = weights[0].device.type
-    started = saved = time.monotonic()
-    model.train()
-    with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
-        for step in range(first, steps):
-            rate = learning_rate(step, steps, peak, warmup)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
-                loss = loss_of(crew.lesson(step))
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise InputError(f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            value = crew.average(weights, value)
-            torch.nn.utils.clip_grad_norm_(weights, max_norm)
-            optimizer.step()
-            curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
-            if progress is not None:
-                progress(step, value)
-            now = time.monotonic()
-            if crew.main and (step + 1 == steps or now - saved >= save_every_s):
-                curve.flush()
-                _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
-                saved = now
+    with sole_writer(out) if crew.main else nullcontext():
+        first, before_s = _resume(model, optimizer, out / CHECKPOINT)
+        if crew.main:
+            for file in (out / CHECKPOINT, out / CURVE):
+                clear_left_over(file)
+            _cut_curve(out / CURVE, first)
+        device = weights[0].device.type
+        started = saved = time.monotonic()
+        model.train()
+        with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
+            for step in range(first, steps):
+                rate = learning_rate(step, steps, peak, warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
+                    loss = loss_of(crew.lesson(step))
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise InputError(
+                        f"{out}: the loss of step {step} is {value}; lower the learning rate (now {rate:.2g})"
+                    )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                value = crew.average(weights, value)
+                torch.nn.utils.clip_grad_norm_(weights, max_norm)
+                optimizer.step()
+                curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
+                if progress is not None:
+                    progress(step, value)
+                now = time.monotonic()
+                if crew.main and (step + 1 == steps or now - saved >= save_every_s):
+                    curve.flush()
+                    _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
+                    saved = now
     model.eval()
     return (before_s + time.monotonic() - started) / 3600
 

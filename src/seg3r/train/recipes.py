@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal, get_args
 
 from seg3r.errors import InputError, check_choice
+from seg3r.lock import sole_writer
 from seg3r.presets.mappers import preset_named
 from seg3r.presets.preset import Preset, PresetName
 from seg3r.protocols import Source
@@ -67,7 +69,8 @@ def train(
     Started by `accelerate launch` or `torchrun`, cut3r and moonseg3r are trained by several processes together.
 
     Raises:
-        InputError: `out` holds a run and `resume` is not asked for; several processes for what learns in one.
+        InputError: `out` holds a run and `resume` is not asked for; another run writes to it; several processes for
+            what learns in one.
     """
     check_choice("trainable", twin, get_args(Twin))
     parts = preset_named(preset)
@@ -82,31 +85,34 @@ def train(
     count, many = STEPS[twin] if steps is None else steps, ROOMS[twin] if rooms is None else rooms
     command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
     note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
-    if twin == "cut3r":
-        with crew.main_first():
-            rendered = rendered_walks(many, walks, tick)
-        depth_steps = round(DEPTH_SHARE * count)
-        return train_cut3r(
-            rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
-            data=_described(rendered), progress=note, crew=crew,
+    with sole_writer(out) if crew.main else nullcontext():
+        if twin == "cut3r":
+            with crew.main_first():
+                rendered = rendered_walks(many, walks, tick)
+            depth_steps = round(DEPTH_SHARE * count)
+            return train_cut3r(
+                rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
+                data=_described(rendered), progress=note, crew=crew,
+            )
+        if twin == "moonseg3r":
+            with crew.main_first():
+                clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
+            command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
+            return queries.train_moonseg3r(
+                clips, out, count, parts.refiner_config, seed, device, distil=0.0 if plain else queries.DISTIL,
+                command=command, data=data, progress=note, crew=crew,
+            )
+        seen = seen_rooms(many, maps, tick)
+        data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
+        if twin == "clip":
+            looks = RegionBatches(seen, seed=seed)
+            return train_clip(
+                looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note
+            )
+        talks = ChatBatches(seen, seed=seed)
+        return train_mllm(
+            talks.sights, talks.words, talks, count, out, seed, device, command=command, data=data, progress=note
         )
-    if twin == "moonseg3r":
-        with crew.main_first():
-            clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
-        command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
-        return queries.train_moonseg3r(
-            clips, out, count, parts.refiner_config, seed, device, distil=0.0 if plain else queries.DISTIL,
-            command=command, data=data, progress=note, crew=crew,
-        )
-    seen = seen_rooms(many, maps, tick)
-    data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
-    if twin == "clip":
-        looks = RegionBatches(seen, seed=seed)
-        return train_clip(looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note)
-    talks = ChatBatches(seen, seed=seed)
-    return train_mllm(
-        talks.sights, talks.words, talks, count, out, seed, device, command=command, data=data, progress=note
-    )
 
 
 def rendered_walks(rooms: int, folder: Path, tick: Tick | None = None) -> Walks:

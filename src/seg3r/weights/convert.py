@@ -15,7 +15,8 @@ from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.files import write_tensors
-from seg3r.reading import printable, quoted, reading
+from seg3r.reading import quoted, reading
+from seg3r.text import printable
 
 HOLDERS = ("model", "state_dict", "model_state_dict", "module")
 """Where training scripts keep the weights."""
