@@ -16,14 +16,14 @@ import trimesh
 from PIL import Image
 
 from seg3r import export
-from seg3r.describe.colors import instance_colors, painted, point_instances
-from seg3r.describe.records import best_name, instance_records
+from seg3r.describe.colors import instance_colors, painted
+from seg3r.describe.records import instance_records
 from seg3r.errors import InputError
 from seg3r.export import CONTENT, MARK, check_out, write_instances, write_map_folder, write_ply
 from seg3r.files import clear_left_over
 from seg3r.report import page
 from seg3r.scene import SceneMap
-from seg3r.score import scores
+from seg3r.scene.names import most_votes
 from tests.maps import HOSTILE, SECONDS, table_map
 
 
@@ -61,12 +61,12 @@ def test_a_point_goes_to_the_owner_with_the_best_share() -> None:
         torch.cat((own[2], torch.tensor([9, 1, 9], dtype=torch.int32))),
     )
     scene.set_points(a, points, torch.full_like(hits, 3), torch.full_like(views, 4))
-    assert point_instances(scene)[theirs].tolist() == [1, 1, 0]
+    assert scene.best_owners[theirs].tolist() == [1, 1, 0]
 
 
 def test_painted_points_show_their_instance_and_others_keep_their_hue() -> None:
     scene = table_map()
-    paint, instance = painted(scene, blend=1.0, dim=0.5), point_instances(scene)
+    paint, instance = painted(scene, blend=1.0, dim=0.5), scene.best_owners
     owned = instance >= 0
     assert torch.equal(paint[owned], instance_colors(scene.ids)[instance[owned]])
     assert (paint[~owned].int() - (scene.colors[~owned].float() / 2).round().int()).abs().max() <= 1
@@ -78,8 +78,8 @@ def test_score_is_the_geometric_mean_of_its_factors() -> None:
         _, hits, views = scene.points_of(instance_id)
         consistency = float((hits / views.clamp_min(1)).mean())
         product = float(scene.mean_scores[i]) * consistency * (1 - math.exp(-int(scene.observations[i]) / 3))
-        assert float(scores(scene)[i]) == pytest.approx(product ** (1 / 3), abs=1e-5)
-    assert len(scores(SceneMap())) == 0
+        assert float(scene.scores[i]) == pytest.approx(product ** (1 / 3), abs=1e-5)
+    assert len(SceneMap().scores) == 0
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -93,7 +93,7 @@ def test_ply_reads_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cloud.vertices.astype(np.float32), scene.points.numpy())
     np.testing.assert_array_equal(cloud.colors[:, :3], painted(scene).numpy())
     ids = cloud.metadata["_ply_raw"]["vertex"]["data"]["instance"].ravel()
-    wanted = point_instances(scene)
+    wanted = scene.best_owners
     np.testing.assert_array_equal(ids[wanted >= 0], scene.ids[wanted[wanted >= 0]].numpy())
     assert (ids[wanted < 0] == -1).all()
     assert (ids == -1).any() and (ids >= 0).any()
@@ -118,9 +118,9 @@ def test_instances_json_says_what_the_map_holds(tmp_path: Path) -> None:
 
 
 def test_most_votes_name_an_instance() -> None:
-    assert best_name({}) is None
-    assert best_name({"cup": 1.0, "bowl": 2.0}) == "bowl"
-    assert best_name({"cup": 1.0, "bowl": 1.0}) == "bowl"
+    assert most_votes({}) is None
+    assert most_votes({"cup": 1.0, "bowl": 2.0}) == "bowl"
+    assert most_votes({"cup": 1.0, "bowl": 1.0}) == "bowl"
 
 
 def test_the_folder_holds_everything_and_crops_are_where_the_json_says(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
         (tmp_path / name).write_text("")
     (tmp_path / ".map[1].0a1b2c3d.old" / "a.txt").write_text("the map of before: killed between two renames")
     files.clear_left_over(out)
-    assert sorted(os.listdir(tmp_path)) == [
+    assert names_in(tmp_path) == [
         ".map[12].0a1b2c3d.tmp", ".map[1].notes.new", ".map[1].partial", ".other.0a1b2c3d.new", "map[1]"
     ]
     assert (out / "a.txt").is_file()
@@ -105,7 +105,7 @@ def test_what_others_put_into_a_folder_that_stepped_aside_comes_back(tmp_path: P
     (aside / "theirs.txt").write_text("theirs")
     files.clear_left_over(out, ("ours.txt",))
     assert {p.name: p.read_text() for p in out.iterdir()} == {"ours.txt": "map", "theirs.txt": "theirs"}
-    assert os.listdir(tmp_path) == ["map"]
+    assert names_in(tmp_path) == ["map"]
 
 
 def test_nothing_of_a_live_run_is_cleared(tmp_path: Path) -> None:
@@ -124,4 +124,4 @@ def test_nothing_of_a_live_run_is_cleared(tmp_path: Path) -> None:
         thread.join()
 
     files.replace_folder(out, fill)
-    assert len(trouble) == 2 and (out / "a.txt").read_text() == "new" and os.listdir(tmp_path) == ["map"]
+    assert len(trouble) == 2 and (out / "a.txt").read_text() == "new" and names_in(tmp_path) == ["map"]

@@ -21,7 +21,7 @@ GROUND = {"errors", "types", "geometry", "kernels", "text", "lock", "files", "re
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label", "answer"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "describe", "language"}
 """What a stage may stand on."""
-OUTLOOK = GROUND | {"scene", "superpoints", "score", "describe"}
+OUTLOOK = GROUND | {"scene", "superpoints", "describe"}
 """What may look at a finished map."""
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods", "metrics", "datasets", "presets"}
 
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "weights": {"errors", "files", "reading", "text"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": {"errors", "kernels"},
     "protocols": {"types", "scene"},
-    "lift": GROUND | {"scene"}, "score": {"scene"},
+    "lift": GROUND | {"scene"},
     "describe": OUTLOOK, "language": GROUND | {"protocols", "weights"},
     **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"}, "answer": HALL | {"label"},
     "mapper": GROUND | {"protocols", "scene"},
@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "datasets": GROUND | {"metrics", "rooms", "sources", "segment", "superpoints"},
     "resume": GROUND | {"mapper", "protocols", "reconstruct", "scene", "sources"},
     "presets": WORKSHOP,
-    "evaluate": WORKSHOP | {"score"},
+    "evaluate": WORKSHOP,
     "train": WORKSHOP,
     "report": OUTLOOK, "export": OUTLOOK | {"report"},
     "api": WORKSHOP | OUTLOOK | {"evaluate", "export", "report", "train", "resume"},

@@ -7,14 +7,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
-from seg3r.geometry import invert, rigid, transform
+from seg3r.geometry import invert, rigid, rounded_pose, transform
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.chain import Chain
 from seg3r.scene import SceneMap
-from seg3r.types import Frame
+from seg3r.types import Frame, View
 from tests.loops import (
     Looks,
     Sloppy,
@@ -115,6 +116,83 @@ def test_a_rigid_motion_of_the_world_moves_the_map_and_no_more(seed: int, visibl
         off = torch.cdist(back, one.points.to(torch.float64)).min(1).values
         assert float(off.quantile(1 - 2 * changed)) < 2e-5
         assert float(off.max()) < 2 * one.voxel_m
+
+
+def in_micrometres(walked: Walked) -> Walked:
+    """As a recording from files has its poses."""
+    out = []
+    for frame, ids in walked:
+        assert frame.camera is not None
+        camera = dataclasses.replace(frame.camera, T_world_cam=rounded_pose(frame.camera.T_world_cam))
+        out.append((dataclasses.replace(frame, camera=camera), ids))
+    return out
+
+
+@pytest.mark.parametrize("shift", [(5e5, 5.4e6, 100), (0, 0, 1100), (-2e7, 3e4, -500)])
+def test_a_far_world_gives_the_same_map_to_the_bit(shift: tuple[float, float, float]) -> None:
+    walked, T = in_micrometres(CLEAR), torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor(shift)
+    here, there = (mapper_of(w, embed=Looks(CLEAR, LOOKS)) for w in (walked, moved(walked, T)))
+    run(here, walked)
+    run(there, moved(walked, T))
+    for near, far in ((here.scene, there.scene), (here.result(), there.result())):
+        assert near.origin.tolist() == [0, 0, 0] and far.origin.tolist() == list(shift)
+        assert_same_map(near, far)
+        assert (far.world_points - T[:3, 3] - near.world_points).abs().max() < 1e-6
+
+
+def test_a_far_world_that_starts_anywhere_stays_exact() -> None:
+    """By the map alone nobody could tell where the recording was before: coordinates are near zero, that is all."""
+    T = torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor([512_345.678, 5_412_349.876, 143.21])
+    walked = CLEAR[1:]  # the first camera looks along an axis: faces would lie on voxel borders
+    near = run(mapper_of(walked), walked)
+    far = run(mapper_of(moved(walked, T)), moved(walked, T))
+    assert far.points.abs().max() < 60 and near.ids.tolist() == far.ids.tolist()
+    assert abs(near.point_count - far.point_count) <= 0.003 * near.point_count
+    off, _ = cKDTree(near.world_points.numpy()).query((far.world_points - T[:3, 3]).numpy())
+    assert np.quantile(off, 0.99) < 1e-4
+
+
+def test_a_near_world_is_taken_as_it_is() -> None:
+    mapper = mapper_of(CLEAR)
+    frame = CLEAR[0][0]
+    assert mapper.local(frame) is frame
+    assert mapper.local(dataclasses.replace(frame, camera=None)).camera is None
+    assert mapper.scene.has_origin and not mapper.scene.origin.any()
+
+
+class OwnWorld:
+    """A reconstructor that finds its own way: its first camera is where its world begins."""
+
+    def __init__(self, origin: torch.Tensor | None = None) -> None:
+        self.first: torch.Tensor | None = None
+        if origin is not None:
+            self.origin = origin
+
+    def __call__(self, frame: Frame) -> tuple[View, ...]:
+        assert frame.camera is not None
+        pose = frame.camera.T_world_cam
+        self.first = pose if self.first is None else self.first
+        camera = dataclasses.replace(frame.camera, T_world_cam=torch.linalg.inv(self.first) @ pose)
+        return (dataclasses.replace(Sensor().view(dataclasses.replace(frame, camera=camera)), frame=frame),)
+
+    def finish(self) -> tuple[()]:
+        return ()
+
+    def reset(self) -> None:
+        self.first = None
+
+
+def test_where_the_recording_lies_says_nothing_of_a_world_of_the_reconstructors_own() -> None:
+    T = torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor([5e5, 5.4e6, 100.0])
+    for origin in (None, torch.tensor([7e4, 0.0, 0.0], dtype=torch.float64)):
+        mapper = mapper_of(CLEAR)
+        mapper.reconstruct = OwnWorld(origin)
+        run(mapper, moved(CLEAR, T))
+        assert mapper.scene.origin.tolist() == ([0, 0, 0] if origin is None else origin.tolist())
+        assert len(mapper.result()) == 4
 
 
 def true_voxels(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from seg3r.describe.colors import painted, point_instances
+from seg3r.describe.colors import painted
 from seg3r.describe.records import crop_path, instance_records
 from seg3r.errors import InputError
 from seg3r.files import check_writable, replace_folder, write_bytes, write_json
@@ -79,19 +79,28 @@ def check_out(out: Path) -> None:
 
 
 def write_ply(scene: SceneMap, path: Path) -> None:
-    """All points as binary PLY: x y z (metres, world), red green blue (`describe.colors.painted`), instance (id or -1).
+    """All points as binary PLY: x y z (metres, world), nx ny nz where the map has normals, red green blue
+    (`describe.colors.painted`), instance (id or -1).
 
-    A point that several instances own goes to the one with the best hits / views.
+    Coordinates are doubles where the world lies far from its origin, else floats. A point that several instances own
+    goes to the one with the best hits / views.
     """
+    real, normals = "double" if bool(scene.origin.any()) else "float", scene.normals
     vertices = np.empty(
         scene.point_count,
-        [("xyz", "<f4", 3), ("rgb", "u1", 3), ("instance", "<i4")],
+        [("xyz", "<f8" if real == "double" else "<f4", 3), *([("normal", "<f4", 3)] if normals is not None else []),
+         ("rgb", "u1", 3), ("instance", "<i4")],
     )
+    if normals is not None:
+        vertices["normal"] = normals.numpy()
     # One more id than there are instances: position -1 finds "none" there.
     ids = np.append(scene.ids.numpy(), -1)
-    vertices["xyz"], vertices["rgb"] = scene.points.numpy(), painted(scene).numpy()
-    vertices["instance"] = ids[point_instances(scene).numpy()]
-    properties = [*(f"float {c}" for c in "xyz"), *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance"]
+    vertices["xyz"], vertices["rgb"] = scene.world_points.numpy(), painted(scene).numpy()
+    vertices["instance"] = ids[scene.best_owners.numpy()]
+    properties = [
+        *(f"{real} {c}" for c in "xyz"), *(f"float n{c}" for c in "xyz" if normals is not None),
+        *(f"uchar {c}" for c in ("red", "green", "blue")), "int instance",
+    ]
     header = [
         "ply", "format binary_little_endian 1.0", f"element vertex {len(vertices)}",
         *(f"property {p}" for p in properties), "end_header", "",
@@ -100,12 +109,16 @@ def write_ply(scene: SceneMap, path: Path) -> None:
 
 
 def write_instances(scene: SceneMap, path: Path) -> None:
-    """`instance_records` and what they rest on as JSON: the same map gives the same bytes."""
+    """`instance_records` and what they rest on as JSON: the same map gives the same bytes.
+
+    origin: from where `scene.safetensors` counts; boxes are in the world of the recording.
+    """
     content = {
         "format": FORMAT,
         "frames": scene.frames,
         "points": scene.point_count,
         "voxel_m": scene.voxel_m,
+        "origin": scene.origin.tolist(),
         "instances": instance_records(scene),
     }
     write_json(path, content, indent=1, sort_keys=True)

@@ -5,14 +5,21 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
 from seg3r.errors import InputError
+from seg3r.geometry import local_origin, pose_from
 from seg3r.protocols import (
     Answerer,
     Associator,
     Embedder,
+    HasOrigin,
     Lags,
     Lifter,
     Observer,
@@ -67,14 +74,31 @@ class Mapper:
         """Called with every view that came into the map."""
         self.seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
         """Per stage: how long each call took."""
+        self._from: Float64[Tensor, "3"] | None = None
+        """What the cameras of frames are counted from."""
         self._will_finish = False
         self._refined: tuple[SceneMap, int, SceneMap] | None = None
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
-        for view in self._timed("reconstruct", self.reconstruct, frame):
+        for view in self._timed("reconstruct", self.reconstruct, self.local(frame)):
             self._take(view)
         return self.scene
+
+    def local(self, frame: Frame) -> Frame:
+        """The frame as the reconstructor gets it: its camera counted from the map's origin, which the first one says.
+
+        All that follows is near zero, where float32 tells micrometres apart.
+        """
+        if frame.camera is None:
+            return frame
+        pose = frame.camera.T_world_cam
+        if self._from is None:
+            if self.scene.frames == 0 and not self.scene.has_origin:
+                self.scene.origin = local_origin(pose[:3, 3])
+            self._from = self.scene.origin
+        local = pose_from(self._from, pose)
+        return frame if local is pose else replace(frame, camera=replace(frame.camera, T_world_cam=local))
 
     def finish(self) -> SceneMap:
         """The recording is over: take what the reconstructor still owes; returns the map."""
@@ -131,6 +155,8 @@ class Mapper:
         return self.answer(self.result(), question)
 
     def _take(self, view: View) -> None:
+        if self.scene.frames == 0:
+            self._settle(view)
         masks = self._timed("embed", self.embed, view, self._timed("segment", self.segment, view))
         segments = self._timed("lift", self.lift, view, masks)
         matches = self._timed("associate", self.associate, view, segments, self.scene)
@@ -138,6 +164,15 @@ class Mapper:
         for observe in self.observers:
             observe(view, segments, ids)
         self.scene = self._timed("maintain", self.maintain, self.scene)
+
+    def _settle(self, first: View) -> None:
+        """In a world of the reconstructor's own: where the recording's lies says nothing of it."""
+        given = first.frame.camera
+        own = self.reconstruct.origin if isinstance(self.reconstruct, HasOrigin) else None
+        if own is not None:
+            self.scene.origin = own
+        elif given is None or not torch.equal(given.T_world_cam, first.camera.T_world_cam):
+            self.scene.origin = torch.zeros(3, dtype=torch.float64)
 
     def _timed(self, stage: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         start = time.perf_counter()

@@ -101,7 +101,7 @@ class Checkpoints:
             for frame in recording.iterate(0):
                 if recording.position(frame.index) >= position:
                     break
-                mapper.reconstruct(frame)
+                mapper.reconstruct(mapper.local(frame))
         return position
 
 

@@ -30,7 +30,6 @@ from seg3r.errors import InputError
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
-from seg3r.label.votes import best_names
 from seg3r.language.cache import Cached
 from seg3r.protocols import Chat
 from seg3r.rooms import CLASSES
@@ -166,7 +165,7 @@ def test_what_is_asked_for_is_given(colours: list[str], monkeypatch: pytest.Monk
         namer = namer_for("mllm", words, "foundation", "other")
         assert isinstance(namer, Mllm) and namer.nearest is not None
     assert set(models) == {("foundation", "other")} and set(colours) == {"bundled", "foundation"}
-    assert all(isinstance(n, Namer) for n in (namer, VotedWords(), Nearest(ColorEncoder())))
+    assert all(isinstance(n, Namer) for n in (namer, Votes(), Nearest(ColorEncoder())))
 
 
 def test_only_models_of_others_see_views_twice(tmp_path: Path) -> None:
@@ -240,23 +239,29 @@ class Says:
         return torch.zeros(len(scene), len(vocabulary))
 
 
-def test_labels_take_the_place_of_votes() -> None:
+def test_labels_stand_beside_the_votes() -> None:
     scene = table_map()
-    ids = scene.ids.tolist()
+    ids, votes = scene.ids.tolist(), {i: dict(v) for i, v in scene.name_votes.items()}
     namer = Says(("couch", None, "lamp", "sofa"), (0.9, 0.8, 0.123456, 0.0))
     words = Vocabulary(("sofa", "lamp"), (("couch",), ()))
     labels = label_map(scene, namer, words)
     assert namer.asked == ("sofa", "lamp", "couch")
     assert labels.names == ("sofa", None, "lamp", "sofa") and torch.equal(labels.scores, namer.labels.scores)
-    assert best_names(scene) == ["sofa", None, "lamp", "sofa"]
-    assert scene.name_votes == {ids[0]: {"sofa": 0.9}, ids[2]: {"lamp": 0.1235}, ids[3]: {"sofa": 0.0}}
+    assert list(scene.names) == ["sofa", None, "lamp", "sofa"]
+    scores = [0.9, 0.8, 0.123456, 0.0]
+    assert [scene.name_labels[i] for i in ids] == [
+        (name, pytest.approx(score)) for name, score in zip(scene.names, scores, strict=True)
+    ]
+    assert scene.name_votes == votes != {}
+    again = label_map(scene, Votes(), None)  # by the votes, which the first labelling did not touch
+    assert list(again.names) == [next(iter(votes[i])) for i in ids] == list(scene.names)
 
 
 def test_without_a_vocabulary_the_words_are_the_namers_own() -> None:
     scene = table_map()
     namer = Says(("Louis XV chair", None, "thing", "x"), (1.0, 0.0, 0.5, 0.5))
     assert label_map(scene, namer, None).names == ("Louis XV chair", None, "thing", "x")
-    assert namer.asked == () and best_names(scene) == ["Louis XV chair", None, "thing", "x"]
+    assert namer.asked == () and list(scene.names) == ["Louis XV chair", None, "thing", "x"]
 
 
 def test_labels_survive_on_disk(tmp_path: Path) -> None:
@@ -264,7 +269,8 @@ def test_labels_survive_on_disk(tmp_path: Path) -> None:
     label_map(scene, Says(("sofa", None, "lamp", "sofa"), (0.9, 0.8, 0.7, 0.6)), None)
     scene.save(tmp_path / "scene.safetensors")
     again = SceneMap.load(tmp_path / "scene.safetensors")
-    assert again.name_votes == scene.name_votes and best_names(again) == best_names(scene)
+    assert again.name_votes == scene.name_votes and again.names == scene.names == ("sofa", None, "lamp", "sofa")
+    assert again.name_labels == scene.name_labels
 
 
 def test_votes_as_probabilities_agree_with_the_votes() -> None:
@@ -275,7 +281,7 @@ def test_votes_as_probabilities_agree_with_the_votes() -> None:
     })
     scene.name_votes.pop(ids[3])
     words = ("lamp", "sofa", "chair")
-    table, labels = VotedWords().chances(scene, words), VotedWords()(scene, words)
+    table, labels = Votes().chances(scene, words), Votes()(scene, words)
     assert table.tolist() == [[0.25, 0.75, 0.0], [0.75, 0.0, 0.0], [0.0] * 3, [0.0] * 3]
     assert torch.equal(table.max(1).values, labels.scores)
     assert labels.names == ("sofa", "lamp", None, None)
@@ -284,7 +290,7 @@ def test_votes_as_probabilities_agree_with_the_votes() -> None:
 def test_looks_name_a_map(scene: SceneMap) -> None:
     rows = [place_of(scene, truth) for truth in (RED, BLUE, GREEN)]
     label_map(scene, Nearest(ColorEncoder(), least=0.5), WORDS)
-    names = best_names(scene)
+    names = scene.names
     assert [names[row] for row in rows] == ["red box", "blue box", None]
 
 
@@ -296,7 +302,7 @@ def test_a_question_to_a_map_on_disk(scene: SceneMap, colours: list[str], tmp_pa
     label_map(scene, Nearest(ColorEncoder(), least=0.5), WORDS)
     scene.save(tmp_path / "scene.safetensors")
     answer = ask(tmp_path, "the red box")
-    assert set(answer) == {"question", "answers", "text"} and answer["question"] == "the red box"
+    assert set(answer) == {"question", "answers", "text", "points", "mask"} and answer["question"] == "the red box"
     (found,) = answer["answers"]
     assert (found["id"], found["name"]) == (red, "red box") and 0.5 <= found["score"] <= 1
     assert answer["text"] == f"red box #{red}."

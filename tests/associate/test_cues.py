@@ -63,7 +63,8 @@ def test_no_descriptor_on_either_side_is_unreliable() -> None:
     some = torch.eye(3)
     some[1] = 0
     scene = mapped(seen(some))
-    _, reliable = cues.visual_similarity(seen(torch.eye(3)[[0, 1, 0]] * torch.tensor([[1.0], [1], [0]])), scene, scene.ids)
+    known = seen(torch.eye(3)[[0, 1, 0]] * torch.tensor([[1.0], [1], [0]]))
+    _, reliable = cues.visual_similarity(known, scene, scene.ids)
     assert reliable.tolist() == [[True, False, True], [True, False, True], [False, False, False]]
     cosine, reliable = cues.visual_similarity(seen(), mapped(seen()), torch.arange(3))
     assert not bool(reliable.any())

@@ -11,6 +11,7 @@ import torch
 from seg3r.label.nearest import Nearest, NearestAnswers, chances, compares_texts, head_noun
 from seg3r.protocols import Answerer, ImageTextEncoder, Labeler
 from seg3r.scene import SceneMap
+from seg3r.scene.combine import select, union
 from tests.label.seen import ColorEncoder, map_of, place_of
 from tests.worlds import BoxWorld
 
@@ -56,7 +57,7 @@ def test_instances_in_another_order_get_the_same_names_in_that_order(
     scene: SceneMap, row: dict[int, int], independent: bool
 ) -> None:
     ids = scene.ids.tolist()
-    other, renumbered = scene.select(ids=ids[2:]).union(scene.select(ids=ids[:2]))
+    other, renumbered = union(select(scene, ids=ids[2:]), select(scene, ids=ids[:2]))
     moved = [other.ids.tolist().index(renumbered.get(i, i)) for i in ids]
     assert sorted(moved) == list(range(4)) and moved != list(range(4))
     words = ("red box", "blue box", "green box")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from seg3r.label.votes import Votes, best_names
+from seg3r.label.votes import Votes
 from tests.maps import table_map
 
 VOTES = [{"couch": 1.0, "Sofas": 2.0, "the sofa": 1.5}, {"lamp": 3.0}, {}, {"book": 1.0, "books": 1.0}]
@@ -31,9 +31,9 @@ def test_votes_for_other_words_take_their_share_and_never_win() -> None:
 
 def test_without_a_list_every_name_may_win_and_a_tie_is_settled_by_the_alphabet() -> None:
     scene = voted()
-    assert best_names(scene) == ["Sofas", "lamp", None, "book"]
+    assert list(scene.names) == ["Sofas", "lamp", None, "book"]
     scene.name_votes.pop(int(scene.ids[1]))
-    assert best_names(scene) == ["Sofas", None, None, "book"]
+    assert list(scene.names) == ["Sofas", None, None, "book"]
 
 
 def test_no_instances() -> None:

@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from seg3r.describe.colors import point_instances
 from seg3r.report import cloud, page, write_report
 from seg3r.report.chart import line_chart
 from seg3r.report.images import outlined
@@ -150,7 +149,7 @@ def test_the_viewers_cloud_unpacks_to_the_map(monkeypatch: pytest.MonkeyPatch) -
     shift = standing - raw
     assert np.abs(shift - shift.mean(0)).max() < 2 * packed["scale"]
     owners = np.frombuffer(base64.b64decode(packed["instances"]), "<u2").astype(int) - 1
-    np.testing.assert_array_equal(owners, point_instances(scene).numpy())
+    np.testing.assert_array_equal(owners, scene.best_owners.numpy())
     assert json.dumps(packed)
 
     monkeypatch.setattr(cloud, "MOST_POINTS", 500)

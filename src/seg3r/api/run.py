@@ -100,7 +100,7 @@ def _map_into(
     figures: dict[str, Any] = {
         "frames": scene.frames, "resumed_at": start, "skipped": dict(recording.skipped), "instances": len(scene),
         "points": scene.point_count, "frames_per_second": round((scene.frames - had) / max(busy, 1e-9), 2),
-        "named": sum(bool(scene.name_votes.get(i)) for i in scene.ids.tolist()),
+        "named": sum(name is not None for name in scene.names),
         "label_s": round(time.perf_counter() - labelling, 3), "refine_s": round(mapper.seconds["refine"][-1], 3),
         "events": events_of(mapper.reconstruct),
         "median_ms": {n: round(1e3 * float(np.median(s)), 3) for n, s in mapper.seconds.items() if s},

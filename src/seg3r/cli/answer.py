@@ -28,10 +28,13 @@ class Ask:
     json: JsonFile = None
     """Write the answer here (- : to standard output)."""
 
+    page: Path | None = None
+    """Write a page here that shows the answer in the map."""
+
     def __call__(self) -> None:
         from seg3r import api
 
-        told = api.ask(self.map, self.question, self.labels, self.preset, chat=self.chat)
+        told = api.ask(self.map, self.question, self.labels, self.preset, chat=self.chat, page=self.page)
         emit(self.json, told)
         if self.json != "-":
             for answer in told["answers"]:

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from jaxtyping import Float32, Int, Int64
+from jaxtyping import Float, Int, Int64
 
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
+from seg3r.geometry import narrowed
 from seg3r.reading import reading
 
 LARGEST_INSTANCE = 999
@@ -70,27 +71,28 @@ def read_ply(path: Path, elements: Sequence[str]) -> dict[str, dict[str, np.ndar
     return found
 
 
-def vertices_of(path: Path, columns: dict[str, np.ndarray]) -> Float32[np.ndarray, "v 3"]:
-    """x, y, z of a vertex element."""
+def vertices_of(path: Path, columns: dict[str, np.ndarray]) -> Float[np.ndarray, "v 3"]:
+    """x, y, z of a vertex element: float32, doubles far from the world's origin if the file has them."""
     if absent := [axis for axis in "xyz" if axis not in columns]:
         raise InputError(f"{path}: its vertices have no {absent[0]}")
     with reading(path, "vertices"):
         return finite_points(np.stack([columns[axis].reshape(-1) for axis in "xyz"], axis=1))
 
 
-def finite_points(numbers: np.ndarray) -> Float32[np.ndarray, "v 3"]:
-    """Coordinates as they are kept; ValueError for another shape, or one that is not finite."""
+def finite_points(numbers: np.ndarray) -> Float[np.ndarray, "v 3"]:
+    """Coordinates as they are kept, doubles only far from the world's origin; ValueError for another shape, or one that
+    is not finite."""
     if numbers.ndim != 2 or numbers.shape[1] != 3:
         raise ValueError(f"expected n x 3 coordinates, got {'x'.join(map(str, numbers.shape))}")
     with np.errstate(over="ignore"):
-        points = numbers.astype(np.float32)
+        points = narrowed(numbers.astype(np.float64)) if numbers.dtype != np.float32 else numbers
     bad = ~np.isfinite(points).all(1)
     if bad.any():
         raise ValueError(f"point {int(bad.argmax())} is not finite")
     return points
 
 
-def read_vertices(path: Path) -> Float32[np.ndarray, "v 3"]:
+def read_vertices(path: Path) -> Float[np.ndarray, "v 3"]:
     """The vertices of a mesh or cloud in a PLY file, in the file's order."""
     return vertices_of(path, read_ply(path, ("vertex",))["vertex"])
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 
 from seg3r.datasets.read import instance_id, read_json_key, read_vertices
 from seg3r.datasets.truth import Truth
@@ -82,7 +82,7 @@ def read_scenefun3d(visit: Path, crop: bool = False) -> Truth:
     return Truth(vertices[kept], ids[kept])
 
 
-def read_queries(visit: Path, crop: bool = False) -> tuple[Float32[np.ndarray, "v 3"], list[Query]]:
+def read_queries(visit: Path, crop: bool = False) -> tuple[Float[np.ndarray, "v 3"], list[Query]]:
     """Task 2 of one visit: the points of the scan, and every description with the elements it means.
 
     As in the toolkit, the elements that a description means are written over the excluded points, not under them.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from seg3r.datasets.catalogue import Dataset, dataset_called
@@ -91,7 +91,7 @@ class _ScenePrediction:
 
 
 def where_it_lies(
-    mapper: Mapper, frames: Iterable[Frame], vertices: Float32[np.ndarray, "v 3"], reach: float = REACH
+    mapper: Mapper, frames: Iterable[Frame], vertices: Float[np.ndarray, "v 3"], reach: float = REACH
 ) -> PlacedMap:
     """Map a recording whose poses are those of the truth's world."""
     scene = follow(mapper, frames)
@@ -110,7 +110,7 @@ def evaluate_dataset(
     saved: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], PlacedMap] | None = None,
+    run: Callable[[Mapper, Frames, Float[np.ndarray, "v 3"]], PlacedMap] | None = None,
 ) -> DatasetResult:
     """Measure a method on a data set.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from seg3r.datasets.rooms import TrueRoom, truth_masks
@@ -144,7 +144,7 @@ def place_room(
 
 
 def map_posed(
-    mapper: Mapper, recording: Recording, vertices: Float32[np.ndarray, "v 3"], placement: Placement,
+    mapper: Mapper, recording: Recording, vertices: Float[np.ndarray, "v 3"], placement: Placement,
     colour_only: bool = True,
 ) -> PlacedMap:
     """Map a recording with depth and poses, and place what its instances are on the vertices of its truth.
@@ -166,7 +166,7 @@ def log_assignments(mapper: Mapper) -> AssignmentLog:
 
 
 def place_map(
-    scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float32[np.ndarray, "v 3"], placement: Placement
+    scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float[np.ndarray, "v 3"], placement: Placement
 ) -> tuple[ScenePrediction, float | None]:
     """A map on the truth; second, the scale that brought it there. Of too few views to be placed nothing is there."""
     if placement == "unprojected":

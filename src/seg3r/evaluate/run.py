@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
 from seg3r.datasets.truth import Truth
 from seg3r.mapper import Mapper
@@ -20,7 +20,6 @@ from seg3r.metrics.protocol import Protocol
 from seg3r.metrics.quality import Quality, quality
 from seg3r.metrics.transfer import transfer
 from seg3r.scene import SceneMap
-from seg3r.score import scores
 from seg3r.types import Frame
 
 REACH = 1.5
@@ -36,7 +35,7 @@ Progress = Callable[[int, int], None]
 
 def predict(
     scene: SceneMap,
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
     max_dist_m: float,
     labels: Sequence[int] | None = None,
     certainty: Sequence[float] | None = None,
@@ -44,15 +43,17 @@ def predict(
     """A map's instances on the vertices of the truth. Without labels every instance gets label 1.
 
     Args:
+        vertices: in the world of the map's recording.
         labels: of each instance.
         certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (docs/opentrack3d.md, 3.11).
     """
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
     margin_m = MARGIN * scene.voxel_m
-    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share, margin_m)
+    local = scene.from_origin(vertices)
+    lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
-    confidence = scores(scene).numpy().astype(np.float64)
+    confidence = scene.scores.numpy().astype(np.float64)
     if certainty is not None:
         confidence = (confidence**3 * np.asarray(certainty, np.float64)) ** 0.25
     return ScenePrediction.from_lists(lists, len(vertices), given, confidence)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 from seg3r.associate.fused import Fused
@@ -91,7 +91,7 @@ def opentrack3d(
     segment: Segmenter | None = None,
     embed: Embedder | None = None,
     scene: SceneMap | None = None,
-    superpoints: tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]] | None = None,
+    superpoints: tuple[Float[Tensor, "v 3"], Int64[Tensor, "v"]] | None = None,
     answer: Answerer | None = None,
 ) -> Mapper:
     """The method with its weight-free parts; `segment` and `embed` put others into their sockets.
@@ -134,7 +134,7 @@ def opentrack3d(
     )
 
 
-def _snap(superpoints: tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]], c: OpenTrack3DConfig) -> Refiner:
+def _snap(superpoints: tuple[Float[Tensor, "v 3"], Int64[Tensor, "v"]], c: OpenTrack3DConfig) -> Refiner:
     from seg3r.refine.snap import Snap
 
     return Snap(*superpoints, add=c.snap_add, drop=c.snap_drop)

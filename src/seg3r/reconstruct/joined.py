@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from seg3r.protocols import Lags, Reconstructor, Remembers, Reports
+from seg3r.protocols import HasOrigin, Lags, Reconstructor, Remembers, Reports
 from seg3r.types import Event, Frame, View
 
 
@@ -49,6 +49,11 @@ class Joined:
     def finish(self) -> Sequence[View]:
         """What the geometry still owes."""
         return [self._joined(view) for view in self.geometry.finish()]
+
+    @property
+    def origin(self) -> Float64[Tensor, "3"] | None:
+        """The geometry's, if it has one."""
+        return self.geometry.origin if isinstance(self.geometry, HasOrigin) else None
 
     @property
     def waiting(self) -> int:

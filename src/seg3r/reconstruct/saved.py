@@ -8,7 +8,7 @@ use. The unit may be any; then so is that of every threshold further down.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from jaxtyping import Float32, Float64, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.geometry import world_rays
+from seg3r.geometry import local_origin, pose_from, world_rays
 from seg3r.reading import read_npy, read_pixels, reading
 from seg3r.types import Camera, Frame, View, check_camera
 
@@ -42,6 +42,8 @@ class SavedGeometry:
     """Frame index -> name of its files."""
     frames_without: int = field(default=0, init=False)
     """How many frames had no geometry so far."""
+    origin: Float64[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64), init=False)
+    """From where its views count: zero, unless the world of the poses lies far from its origin."""
 
     def __post_init__(self) -> None:
         self.folder = Path(self.folder)
@@ -51,6 +53,10 @@ class SavedGeometry:
             if next((self.folder / name).iterdir(), None) is None:
                 raise InputError(f"{self.folder / name}: nothing here (expected files such as {self.stem(0)})")
         self._K = _matrix(self.folder / "intrinsics.txt", 3)
+        # The first in order of names, whichever frame comes first: a resumed run counts from there too.
+        first = _matrix(min((self.folder / "poses").iterdir()), 4)
+        if bool(torch.isfinite(first).all()):
+            self.origin = local_origin(first[:3, 3])
 
     def __call__(self, frame: Frame) -> tuple[View, ...]:
         """The frame's view, at once, or none."""
@@ -72,6 +78,7 @@ class SavedGeometry:
         confidence = (depth > 0).to(torch.float32)
         if sure.is_file():
             confidence = confidence * _confidence(sure, size)
+        camera = replace(camera, T_world_cam=pose_from(self.origin, camera.T_world_cam))
         across, down, eye = world_rays(camera.K, camera.T_world_cam, size)
         points = depth[..., None] * (across + down[:, None]) + eye
         if not bool(torch.isfinite(points).all()):

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from seg3r.refine.consistency import masks_of
 from seg3r.scene import SceneMap
 from seg3r.types import Keyframe
 
@@ -50,7 +49,7 @@ class Consensus:
         points = [scene.points_of(i)[0] for i in ids]
         for keyframe in scene.keyframes:
             covered: npt.NDArray[np.bool_] = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
-            masks = masks_of(keyframe)
+            masks = keyframe.masks.flatten(1).numpy()
             for k, own in enumerate(points):
                 pixels = scene.project(own, keyframe, scene.visible_m).numpy()
                 covered[k] = self._covering(pixels, masks, keyframe)

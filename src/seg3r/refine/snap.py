@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -23,7 +23,8 @@ class Snap:
     `least` and `kept`. The paper has neither.
     """
 
-    vertices: Float32[Tensor, "v 3"]
+    vertices: Float[Tensor, "v 3"]
+    """In the world of the recording."""
     superpoints: Int64[Tensor, "v"]
     add: float = 0.5
     drop: float = 0.2
@@ -55,7 +56,7 @@ class Snap:
 
     def _superpoint_of(self, scene: SceneMap) -> Int64[np.ndarray, "n"]:
         """Of every point of the map; -1 out of reach."""
-        distance, nearest = cKDTree(self.vertices.numpy()).query(
+        distance, nearest = cKDTree(scene.from_origin(self.vertices.numpy())).query(
             scene.points.numpy(), distance_upper_bound=self.reach_m
         )
         reached = np.isfinite(distance)

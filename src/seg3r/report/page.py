@@ -16,12 +16,13 @@ from jaxtyping import Float64, UInt8
 from seg3r.describe.colors import instance_colors, painted
 from seg3r.describe.records import instance_records
 from seg3r.files import write_text
+from seg3r.report.answers import answers_section
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
 from seg3r.report.images import outlined
 from seg3r.report.render import RoomFrame, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
-from seg3r.types import Sighting
+from seg3r.types import Answer, Sighting
 
 MOST_CARDS = 60
 MOST_LOOKS = 3
@@ -39,6 +40,7 @@ def write_report(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> None:
     """Write the page about one map: at most some 6 MB, whatever the map. Atomic.
 
@@ -47,8 +49,12 @@ def write_report(
             `skipped` is {reason: frames}; `online` is the map on the way, [{"frame", "AP", ..., "instances"}].
         seconds: per stage, how long each call took.
         settings: of the run.
+        answers: to questions about this map, shown first.
+
+    Raises:
+        InputError: an answer to another map.
     """
-    write_text(path, page(scene, title, figures, seconds, settings))
+    write_text(path, page(scene, title, figures, seconds, settings, answers))
 
 
 def page(
@@ -57,6 +63,7 @@ def page(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> str:
     """The whole page as text; arguments as of `write_report`."""
     room = read_room(scene)
@@ -64,11 +71,12 @@ def page(
     sections = [
         f"<h1><bdi>{html.escape(title)}</bdi></h1>",
         _facts(scene, figures, seconds),
+        answers_section(scene, room, answers),
         _map(scene, room, records),
         _cards(scene, room, records),
         _online(figures.get("online") or []),
         _timings(seconds),
-        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m}),
+        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m, **_far(scene)}),
     ]
     style = files("seg3r.report").joinpath("page.css").read_text(encoding="utf-8")
     return (
@@ -132,7 +140,7 @@ def _map(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]])
         raster = rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)
         images = "".join(
             f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{data_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            f'src="{jpeg_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
             for kind, colors in paints.items()
         )
         figures.append(f"<figure>{images}<figcaption>{html.escape(look.name)}</figcaption></figure>")
@@ -181,8 +189,12 @@ def _card(
     size = "no points left"
     if len(own):
         size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
+    seen = "" if not record["observations"] else (  # an instance that was set from outside
+        f' · seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
+        f'{record["last_frame"]}'
+    )
     crops = "".join(
-        f'<figure><img alt="" loading="lazy" src="{data_url(outlined(look, color), CROP_QUALITY)}">'
+        f'<figure><img alt="" loading="lazy" src="{jpeg_url(outlined(look, color), CROP_QUALITY)}">'
         f"<figcaption>frame {look.frame_index}</figcaption></figure>"
         for look in looks[:MOST_LOOKS]
     )
@@ -191,9 +203,8 @@ def _card(
         f'<h3><span class="chip" style="background:rgb({color[0]},{color[1]},{color[2]})"></span>'
         f'<bdi>{html.escape(_name(record))}</bdi><span class="soft">#{instance_id}</span>'
         f'<button type="button" value="{instance_id}" hidden>show</button></h3>'
-        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points · '
-        f'seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
-        f'{record["last_frame"]}</p><div class="looks">{crops}</div></article>'
+        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points'
+        f'{seen}</p><div class="looks">{crops}</div></article>'
     )
 
 
@@ -251,6 +262,11 @@ def _settings(settings: Mapping[str, object]) -> str:
         for name, value in settings.items()
     )
     return f'<h2>Settings</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _far(scene: SceneMap) -> dict[str, object]:
+    """Where the world lies, if that is far from its origin."""
+    return {"origin": scene.origin.tolist()} if bool(scene.origin.any()) else {}
 
 
 def _told(value: object) -> str:

@@ -18,7 +18,7 @@ FURTHEST_REACH = 1000.0
 LARGEST = 1 << 31
 """Counts are kept in 32 bits."""
 _UNBOUNDED = ("instance.low", "instance.high")
-"""Infinite where an instance has no points."""
+"""Infinite where an instance has no points. (A score is NaN where nobody gave one.)"""
 _COUNTS = (
     "point.seen", "point.weight", "edge.hits", "edge.views", "instance.observations", "instance.missed",
     "instance.weight", "instance.score_sum",
@@ -31,7 +31,8 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
     That arrays are of the kind and the length that their columns have is seen when they are filled in.
     """
     for name, values in arrays.items():
-        if values.dtype.kind == "f" and np.isnan(values if name in _UNBOUNDED else values - values).any():
+        wrong = np.isinf if name == "instance.score" else np.isnan if name in _UNBOUNDED else _not_finite
+        if values.dtype.kind == "f" and wrong(values).any():
             raise ValueError(f"{name} holds what is no number")
         if name in _COUNTS and values.size and values.min() < 0:
             raise ValueError(f"{name} is negative")
@@ -43,10 +44,17 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
     _check_pose(arrays["T_map_world"], "T_map_world")
     _check_instances(arrays, int(header["next_id"]))
     _check_names(header["name_votes"])
+    for name, score in header.get("name_labels", {}).values():
+        if not ((name is None or isinstance(name, str)) and math.isfinite(float(score))):
+            raise ValueError("name_labels: expected a name and how sure it is")
     _check_edges(arrays)
     for row, camera in zip(header["sightings"], arrays["sighting.cameras"], strict=True):
         _check_sighting(row, camera)
     _check_keyframes(arrays, header["keyframes"], int(header["next_id"]))
+
+
+def _not_finite(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    return ~np.isfinite(values)
 
 
 def _check_instances(arrays: Arrays, next_id: int) -> None:
@@ -103,6 +111,9 @@ def _check_sighting(row: dict[str, Any], camera: npt.NDArray[Any]) -> None:
 def _check_keyframes(arrays: Arrays, about: dict[str, Any], next_id: int) -> None:
     if not 0 < float(about["spacing"]) < math.inf:
         raise ValueError(f"keyframes {about['spacing']} apart")
+    for names in about.get("names", ()):
+        if names is not None and not (isinstance(names, list) and all(isinstance(n, str | None) for n in names)):
+            raise ValueError("keyframes' names: expected lists of names")
     for i, (frame, size) in enumerate(zip(about["frames"], about["sizes"], strict=True)):
         K, T, depth, masks, ids = (arrays[f"keyframe.{i}.{n}"] for n in ("K", "T_world_cam", "depth", "masks", "ids"))
         _check_camera(K, T, size, f"keyframe {i}")

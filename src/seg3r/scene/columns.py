@@ -46,6 +46,14 @@ class Columns:
             self._arrays[name] = grown
         self.capacity = capacity
 
+    def add(self, name: str, dtype: Any, shape: tuple[int, ...], fill: float | int) -> None:
+        """One more column, or another shape for one that is there; what fits of its content stays."""
+        grown = np.full((self.capacity, *shape), fill, dtype)
+        if name in self._arrays:
+            before = self._arrays[name]
+            grown[tuple(slice(0, n) for n in before.shape)] = before
+        self._specs, self._arrays[name] = {**self._specs, name: (dtype, shape, fill)}, grown
+
     def clear(self, row: int) -> None:
         """Give a row its fill values again."""
         for name, (_, _, fill) in self._specs.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import torch
 
 from seg3r.errors import InputError
+from seg3r.geometry import rounded_pose
 from seg3r.sources import align
-from seg3r.sources.check import check_same_view, check_unit, checked_camera
-from seg3r.sources.read import FURTHEST_M, UnusableError, metres, part_of_frame, pinhole, rgb_pixels
+from seg3r.sources.check import JUMP_M, check_same_view, check_unit, checked_camera, strays
+from seg3r.sources.read import UnusableError, metres, part_of_frame, pinhole, rgb_pixels
 from seg3r.sources.recording import check_stride, mask_folders, reasons
 from seg3r.sources.shots import Shot
 from seg3r.types import Camera, Frame, check_camera
@@ -23,6 +25,7 @@ from seg3r.types import Camera, Frame, check_camera
 SAMPLES = 5
 """Frames looked at when a recording is opened: sizes, unit of the depth."""
 
+_STRAY = f"pose more than {JUMP_M / 1000:g} km off"
 _SOME_K = torch.from_numpy(pinhole(1.0, 1.0, 1.0, 1.0))
 """Sound, so that a camera made with it stands or falls with its pose."""
 
@@ -97,11 +100,14 @@ class ListedRecording:
         return self.iterate()
 
     def iterate(self, start: int = 0) -> Iterator[Frame]:
-        """From position `start`; nothing before it is read. Raises InputError where no frame at all is usable."""
+        """From position `start`; no image before it is read. Raises InputError where no frame at all is usable."""
         self.skipped = Counter()
         example, found = "", False
+        stray = self._strays
         for shot in self.shots[start:]:
             try:
+                if shot.index in stray:
+                    raise UnusableError(_STRAY, shot.stem)
                 frame = self._frame(shot)
             except UnusableError as problem:
                 self.skipped[problem.reason] += 1
@@ -135,7 +141,9 @@ class ListedRecording:
             except UnusableError as problem:
                 skipped[problem.reason] += 1
                 continue
-            if pose is not None:
+            if shot.index in self._strays:
+                skipped[_STRAY] += 1
+            elif pose is not None:
                 positions.append(pose[:3, 3])
         if self.calibration is not None:
             path = np.array(positions).reshape(-1, 3)
@@ -146,6 +154,21 @@ class ListedRecording:
                 "median_depth_m": self._sample.median_depth_m, "missing_depth": self._sample.missing_depth,
             }
         return told | {"masks": mask_folders(self.root), "skipped": dict(skipped)}
+
+    @cached_property
+    def _strays(self) -> frozenset[int]:
+        """Index of each frame whose pose is sound, but nowhere near those before and after it. Reads every pose."""
+        placed, positions = [], []
+        for shot in self.shots:
+            try:
+                pose = self._pose(shot)
+            except UnusableError:
+                continue
+            if pose is not None:
+                placed.append(shot.index)
+                positions.append(pose[:3, 3])
+        astray = strays(np.array(positions, np.float64).reshape(-1, 3))
+        return frozenset(np.array(placed, np.int64)[astray].tolist())
 
     def _frame(self, shot: Shot) -> Frame:
         pose = self._pose(shot)
@@ -166,7 +189,7 @@ class ListedRecording:
                 raise UnusableError("colour and depth do not overlap", shot.stem)
             T_world_cam = T_world_cam if T is None else T_world_cam @ T
         K = self._K if shot.K is None else self._own_intrinsics(shot, shot.K, size)
-        return Frame(shot.index, shot.time_s, rgb, depth, Camera(K, T_world_cam, size))
+        return Frame(shot.index, shot.time_s, rgb, depth, Camera(K, rounded_pose(T_world_cam), size))
 
     def _own_intrinsics(
         self, shot: Shot, read: Callable[[], npt.NDArray[np.float64]], size: tuple[int, int]
@@ -194,8 +217,6 @@ class ListedRecording:
             return None
         with part_of_frame("pose", shot.stem):
             pose = shot.pose()
-        if bool((np.abs(pose[:3, 3]) > FURTHEST_M).any()) and np.isfinite(pose).all():
-            raise UnusableError(f"pose farther than {FURTHEST_M:g} m from the origin", shot.stem)
         try:
             check_camera(Camera(_SOME_K, torch.from_numpy(pose), (2, 2)))
         except InputError as error:
