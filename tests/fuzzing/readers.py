@@ -27,7 +27,6 @@ from seg3r.describe.records import instance_records
 from seg3r.embed.refined_queries import load_refiner
 from seg3r.evaluate.text_files import evaluate_folder
 from seg3r.label.vocabulary import read_vocabulary
-from seg3r.label.votes import best_names
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.reconstruct.saved import SavedGeometry
@@ -118,7 +117,7 @@ def _read_map(root: Path) -> None:
     """And what `ask`, the page and the next run do with it."""
     scene = SceneMap.load(root / "scene.safetensors")
     json.dumps(instance_records(scene), allow_nan=False).encode()
-    "".join(tell(survey(scene), best_names(scene))).encode()
+    "".join(tell(survey(scene), scene.names)).encode()
     for keyframe in scene.keyframes:
         scene.select(frame=keyframe.frame_index)
     ids = scene.ids.tolist()

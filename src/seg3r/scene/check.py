@@ -31,8 +31,13 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
     That arrays are of the kind and the length that their columns have is seen when they are filled in.
     """
     for name, values in arrays.items():
-        wrong = np.isinf if name == "instance.score" else np.isnan if name in _UNBOUNDED else _not_finite
-        if values.dtype.kind == "f" and wrong(values).any():
+        if values.dtype.kind != "f":
+            wrong = np.zeros(0, np.bool_)
+        elif name == "instance.score":
+            wrong = np.isinf(values)
+        else:
+            wrong = np.isnan(values) if name in _UNBOUNDED else ~np.isfinite(values)
+        if wrong.any():
             raise ValueError(f"{name} holds what is no number")
         if name in _COUNTS and values.size and values.min() < 0:
             raise ValueError(f"{name} is negative")
@@ -51,10 +56,6 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
     for row, camera in zip(header["sightings"], arrays["sighting.cameras"], strict=True):
         _check_sighting(row, camera)
     _check_keyframes(arrays, header["keyframes"], int(header["next_id"]))
-
-
-def _not_finite(values: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    return ~np.isfinite(values)
 
 
 def _check_instances(arrays: Arrays, next_id: int) -> None:
