@@ -70,7 +70,7 @@ def variants() -> dict[str, dict[str, Any]]:
 def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3RConfig]:
     """Row -> config; each adds to the one above, the last one what is not the paper's. Without `learnt` those that need
     no training."""
-    pooled = replace(base, refine=False, memory=False, token=False, consensus=False)
+    pooled = replace(base, refine=False, memory=False, token=False, consensus=0.0)
     rows = {
         "F2d only": replace(pooled, use_3d=False), "F3d only": replace(pooled, use_2d=False), "F2d + F3d": pooled,
     }
@@ -78,7 +78,7 @@ def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3R
         refined = replace(pooled, refine=True)
         whole = replace(refined, memory=True, token=True)
         rows |= {"+ refinement": refined, "+ distillation": refined, "+ memory": replace(whole, token=False),
-                 "+ token": whole, OURS: replace(whole, consensus=True)}
+                 "+ token": whole, OURS: replace(whole, consensus=0.5)}
     return rows
 
 
@@ -94,7 +94,7 @@ def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
         **{f"D21 token of {n} views": replace(base, token_frames=n) for n in (1, 20, 10_000)},
         "D22 200 points": replace(base, least_points=200), "no merge in the end": replace(base, merge=0.0),
         "D20 no vote": replace(base, vote=None), "all points": replace(base, measured=0),
-        "no consensus": replace(base, consensus=False),
+        "no consensus": replace(base, consensus=0.0),
     }
 
 

@@ -111,7 +111,7 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     """One row on one walk: drift, time, and for each placement the curve."""
     geometry = Logged(geometry_of(name, reset_every))
     segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
-    config = replace(BUNDLED_MOON, consensus=masks != "truth")  # perfect masks have no pieces to join
+    config = replace(BUNDLED_MOON, consensus=0.0 if masks == "truth" else 0.5)  # perfect masks have no pieces to join
     mapped = map_room(
         moonseg3r("bundled", config, geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )

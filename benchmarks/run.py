@@ -115,8 +115,8 @@ def scene_seconds(frames: int) -> dict[str, Any]:
     mapper = opentrack3d()
     for frame in recording:
         mapper.step(frame)
-    mapper.result()  # compiles
-    scene = mapper.result()
+    mapper.refined()  # compiles
+    scene = mapper.refined()
     seconds = {"refine_s": mapper.refine.seconds[-1], "instances": len(scene), "frames": frames}
     for labels in ("nearest", "mllm"):
         namer = namer_of(labels)

@@ -48,7 +48,7 @@ def test_stream_is_batch() -> None:
     sizes = [len(scene) for scene in two.run(iter(frames))]
     assert len(sizes) == len(frames)
     assert_same_map(one.scene, two.scene)
-    assert_same_map(one.result(), two.result())
+    assert_same_map(one.refined(), two.refined())
 
 
 def test_run_is_lazy() -> None:
@@ -67,7 +67,7 @@ def test_the_map_after_a_frame_knows_nothing_of_later_ones(t: int) -> None:
     run(one, WALKED[:t])
     maps = [scene.copy() for scene in two.run(frame for frame, _ in other_future)]
     assert_same_map(one.scene, maps[t - 1])
-    assert_same_map(one.result(), mapper_of(WALKED, scene=maps[t - 1]).result())
+    assert_same_map(one.refined(), mapper_of(WALKED, scene=maps[t - 1]).refined())
 
 
 def test_a_result_does_not_touch_the_living_map() -> None:
@@ -75,10 +75,10 @@ def test_a_result_does_not_touch_the_living_map() -> None:
     for frame, _ in WALKED:
         asked.step(frame)
         before = asked.scene.copy()
-        refined = asked.result()
+        refined = asked.refined()
         assert refined is not asked.scene
         assert_same_map(asked.scene, before)
-        assert_same_map(asked.result(), refined)
+        assert_same_map(asked.refined(), refined)
     assert_same_map(asked.scene, run(quiet, WALKED))
 
 
@@ -103,7 +103,7 @@ def test_a_rigid_motion_of_the_world_moves_the_map_and_no_more(seed: int, visibl
     here, there = (mapper_of(w, scene=SceneMap(0.05, visible_m)) for w in (walked, moved(walked, T)))
     run(here, walked)
     run(there, moved(walked, T))
-    for one, other in ((here.scene, there.scene), (here.result(), there.result())):
+    for one, other in ((here.scene, there.scene), (here.refined(), there.refined())):
         assert one.ids.tolist() == other.ids.tolist()
         assert one.observations.tolist() == other.observations.tolist()
         assert one.missed.tolist() == other.missed.tolist()
@@ -135,7 +135,7 @@ def test_a_far_world_gives_the_same_map_to_the_bit(shift: tuple[float, float, fl
     here, there = (mapper_of(w, embed=Looks(CLEAR, LOOKS)) for w in (walked, moved(walked, T)))
     run(here, walked)
     run(there, moved(walked, T))
-    for near, far in ((here.scene, there.scene), (here.result(), there.result())):
+    for near, far in ((here.scene, there.scene), (here.refined(), there.refined())):
         assert near.origin.tolist() == [0, 0, 0] and far.origin.tolist() == list(shift)
         assert_same_map(near, far)
         assert (far.world_points - T[:3, 3] - near.world_points).abs().max() < 1e-6
@@ -192,7 +192,7 @@ def test_where_the_recording_lies_says_nothing_of_a_world_of_the_reconstructors_
         mapper.reconstruct = OwnWorld(origin)
         run(mapper, moved(CLEAR, T))
         assert mapper.scene.origin.tolist() == ([0, 0, 0] if origin is None else origin.tolist())
-        assert len(mapper.result()) == 4
+        assert len(mapper.refined()) == 4
 
 
 def true_voxels(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:
@@ -223,7 +223,7 @@ def test_perfect_masks_through_every_stage_give_the_boxes() -> None:
     """With erosion, gates, consistency and merging, at the voxels of the default: nothing beyond the boxes."""
     mapper = mapper_of(CLEAR)
     run(mapper, CLEAR)
-    result, world = mapper.result(), table_scene()
+    result, world = mapper.refined(), table_scene()
     assert_sound(result)
     assert len(result) == 4
     found = set()
@@ -247,20 +247,20 @@ def test_a_frame_without_masks() -> None:
     assert counts[0] == 0
     assert mapper.scene.point_count > 0
     assert_sound(mapper.scene)
-    assert len(mapper.result()) == 4
+    assert len(mapper.refined()) == 4
     nothing = mapper_of([(f, torch.zeros_like(i)) for f, i in CLEAR])
     run(nothing, CLEAR)
-    assert len(nothing.result()) == 0
+    assert len(nothing.refined()) == 0
 
 
 def test_one_frame() -> None:
     mapper = mapper_of(CLEAR, refine=Chain(()))
     mapper.step(CLEAR[0][0])
-    result = mapper.result()
+    result = mapper.refined()
     assert_sound(result)
     assert len(result) == len(masks_of(CLEAR[0][1]))
     assert set(result.hits.tolist()) == {1}
-    assert len(mapper_of(CLEAR).result()) == 0, "no frame at all"
+    assert len(mapper_of(CLEAR).refined()) == 0, "no frame at all"
 
 
 def test_a_map_can_be_continued_by_another_mapper() -> None:
@@ -274,7 +274,7 @@ def test_a_map_can_be_continued_by_another_mapper() -> None:
 def test_every_stage_is_timed() -> None:
     mapper = mapper_of(WALKED)
     run(mapper, WALKED[:3])
-    mapper.result()
+    mapper.refined()
     counts = {name: len(seconds) for name, seconds in mapper.seconds.items()}
     assert counts.pop("refine") == 1
     assert set(counts.values()) == {3}
@@ -296,7 +296,7 @@ def test_noisy_depth_still_gives_four_things() -> None:
     mapper = mapper_of(noisy, lift=Lift(edge_jump=0.2))
     run(mapper, noisy)
     assert_sound(mapper.scene)
-    result = mapper.result()
+    result = mapper.refined()
     assert len(result) == 4
     middles = (result.boxes[:, :3] + result.boxes[:, 3:]) / 2
     world = table_scene()

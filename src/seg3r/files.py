@@ -11,7 +11,6 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,9 +35,7 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     Raises:
         InputError: `path` is a folder or a device, or the disk said no.
     """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file, and seg3r replaces none"
-        raise InputError(f"{path}: {kind}; name a file")
+    _check_replaceable(path, path)
     temporary = beside(path, f"{secrets.token_hex(4)}.tmp{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,10 +196,18 @@ def check_file(path: Path) -> None:
     target = path.expanduser()
     if not target.name:
         raise InputError(f"{path}: a folder; name a file")
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+    _check_replaceable(path, target)
+    check_writable(path, target.absolute().parent)
+
+
+def _check_replaceable(path: Path, target: Path) -> None:
+    """Raise InputError where no file may take the place of `target`: a folder, a device, or a name that stands for an
+    open file (/dev/stdout), wherever that leads."""
+    device = target.absolute().parent.resolve()
+    stands_for = device == Path("/dev") or Path("/proc") in (device, *device.parents)
+    if stands_for or (target.exists() and not target.is_file()):
         kind = "a folder" if target.is_dir() else "no regular file, and seg3r replaces none"
         raise InputError(f"{path}: {kind}; name a file")
-    check_writable(path, target.absolute().parent)
 
 
 def check_writable(path: Path, folder: Path) -> None:

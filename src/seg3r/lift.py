@@ -14,8 +14,8 @@ from seg3r.types import Masks, Segments, View
 
 @dataclass(frozen=True)
 class Lift:
-    """Erode each mask, gate its depth, keep its clusters (OpenTrack3D specification, 3.2; the cascade is our decision
-    D-9: the paper names a denoising step and does not describe it).
+    """Erode each mask, gate its depth, keep its clusters (docs/opentrack3d.md, 3.2 and D-9: the paper names a
+    denoising step and does not describe it).
 
     Segments come out in the raster order of their first pixel, whatever the order of the masks; a mask with too little
     left gives none.
@@ -25,8 +25,8 @@ class Lift:
     far_m: float = 5.0
     """Range of trusted depth (ScanNet-class sensors)."""
     erode_px: float = 0.0
-    """At 640 columns; scaled with the width of the image. The specification erodes by 2: that costs thin things more
-    than it gains, once points on depth edges are dropped and views vote."""
+    """At 640 columns; scaled with the width of the image. Eroding by 2 costs thin things more than it gains (D-9),
+    once points on depth edges are dropped and views vote."""
     edge_jump: float = 0.10
     """A pixel with a 3x3 neighbour off by more than this share of its depth lies on a depth edge and is dropped."""
     mads: float = 8.0

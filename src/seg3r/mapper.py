@@ -13,7 +13,6 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from seg3r.errors import InputError
 from seg3r.geometry import local_origin, pose_from
 from seg3r.protocols import (
     Answerer,
@@ -28,6 +27,7 @@ from seg3r.protocols import (
     Segmenter,
 )
 from seg3r.scene import SceneMap
+from seg3r.scene.view import Map
 from seg3r.types import Answer, Frame, View
 
 P = ParamSpec("P")
@@ -78,6 +78,7 @@ class Mapper:
         """What the cameras of frames are counted from."""
         self._will_finish = False
         self._refined: tuple[SceneMap, int, SceneMap] | None = None
+        self._result: Map | None = None
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
@@ -127,12 +128,19 @@ class Mapper:
         if self.scene.frames > taken:
             yield self.scene
 
-    def result(self) -> SceneMap:
-        """The map so far, refined; the living map goes on unchanged. The same object until the next view comes.
+    def result(self) -> Map:
+        """The map so far, refined, as a person holds it. The same object until the next view comes.
 
         Warns:
             UserWarning: frames wait for later ones, and nobody said that `finish` will be called.
         """
+        scene = self.refined()
+        if self._result is None or self._result.scene is not scene:
+            self._result = Map(scene, self.answer)
+        return self._result
+
+    def refined(self) -> SceneMap:
+        """The map so far, refined; the living map goes on unchanged. See `result`."""
         waiting = self.reconstruct.waiting if isinstance(self.reconstruct, Lags) else 0
         if waiting and not self._will_finish:
             warnings.warn(
@@ -148,11 +156,9 @@ class Mapper:
         """Which instances of the map so far answer a question; none where nothing fits.
 
         Raises:
-            InputError: this mapper has nobody who answers.
+            InputError: an empty question, or this mapper has nobody who answers.
         """
-        if self.answer is None:
-            raise InputError("this mapper has nobody who answers; build it by seg3r.opentrack3d() or give it `answer`")
-        return self.answer(self.result(), question)
+        return self.result().ask(question)
 
     def _take(self, view: View) -> None:
         if self.scene.frames == 0:

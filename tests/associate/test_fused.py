@@ -144,7 +144,7 @@ def test_a_strip_of_few_points_is_no_evidence() -> None:
     assert few.instance_ids.tolist() == [-1]
 
 
-# ---- the specification's scenes --------------------------------------------------------------------------------------
+# ---- scenes a tracker must tell apart --------------------------------------------------------------------------------
 
 
 def test_two_boxes_alike_are_kept_apart_by_space_alone() -> None:

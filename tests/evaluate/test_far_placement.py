@@ -35,7 +35,7 @@ def placements(far: bool) -> tuple[SceneMap, ScenePrediction, ScenePrediction, S
     known = {frame.index: (frame.depth, frame.camera) for frame, _ in walked}
     for frame, _ in walked:
         mapper.step(frame)
-    scene = mapper.result()
+    scene = mapper.refined()
     points = []
     for frame, _ in rounded[::3]:
         assert frame.depth is not None and frame.camera is not None

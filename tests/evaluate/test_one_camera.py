@@ -33,7 +33,7 @@ from seg3r.types import Frame, View
 from tests.evaluate.test_placement import ORDINARY, VERTICES, ious, mapper_at, moved
 from tests.evaluate.test_placement import WALKED as TRUE_WALK
 from tests.loops import Walked
-from tests.test_cli import refused
+from tests.commands import refused
 from tests.worlds import table_scene, walk, write_recording
 
 WALKED = walk(table_scene(), 6, (96, 128))

@@ -45,7 +45,7 @@ def mapped(walked: Walked, scale: float = 1.0) -> tuple[Mapper, Ledger]:
 
 
 MAPPER, LEDGER = mapped(WALKED)
-SCENE = MAPPER.result()
+SCENE = MAPPER.refined()
 
 
 def true(frame_index: int) -> tuple[torch.Tensor, Camera]:
@@ -115,7 +115,7 @@ def test_with_the_true_geometry_unprojected_agrees_with_the_ordinary_evaluation(
 @pytest.mark.parametrize(("scale", "seed"), [(1.0, 0), (0.5, 1), (4.0, 2)])
 def test_where_and_how_large_an_aligned_map_is_changes_nothing(scale: float, seed: int) -> None:
     mapper, ledger = mapped(moved(scale, seed), scale)
-    said, similarity = aligned(mapper.result(), ledger.said, camera, VERTICES)
+    said, similarity = aligned(mapper.refined(), ledger.said, camera, VERTICES)
     assert similarity.scale == pytest.approx(1 / scale, rel=1e-4)
     as_it_was, _ = aligned(SCENE, LEDGER.said, camera, VERTICES)
     assert len(said) == len(as_it_was)
@@ -124,7 +124,7 @@ def test_where_and_how_large_an_aligned_map_is_changes_nothing(scale: float, see
 
 def test_where_a_map_lies_does_not_matter_to_unprojected() -> None:
     mapper, ledger = mapped(moved(2.0, 3), 2.0)
-    said, as_it_was = (unprojected(m.result(), of.said, true, VERTICES) for m, of in
+    said, as_it_was = (unprojected(m.refined(), of.said, true, VERTICES) for m, of in
                        ((mapper, ledger), (MAPPER, LEDGER)))
     assert min(ious(said, as_it_was)) > 0.98
 

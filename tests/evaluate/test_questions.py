@@ -24,7 +24,7 @@ from seg3r.types import Answer
 from tests.evaluate import lookalikes
 from tests.maps import table_map
 from tests.sources import layouts
-from tests.test_cli import refused
+from tests.commands import refused
 
 PARTS = 1000
 """Vertices of each thing."""

@@ -14,7 +14,7 @@ from seg3r.cli import main
 from tests.evaluate import lookalikes
 from tests.evaluate.test_measure import SCENES, WALKED, surface
 from tests.sources import layouts
-from tests.test_cli import refused
+from tests.commands import refused
 from tests.worlds import write_recording
 
 SCENE, LAST = SCENES[0], len(WALKED) - 1

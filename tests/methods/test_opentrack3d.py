@@ -27,7 +27,7 @@ def mapped(**parts: object) -> SceneMap:
     mapper = opentrack3d(segment=perfect, **parts)  # type: ignore[arg-type]
     for frame, _ in WALK:
         mapper.step(frame)
-    return mapper.result()
+    return mapper.refined()
 
 
 WITHOUT_SUPERPOINTS = """
@@ -89,4 +89,4 @@ def test_a_mapper_answers_through_its_answerer() -> None:
         mapper.step(frame)
     answer = mapper.ask("the largest thing")
     assert answer.question == "the largest thing"
-    assert answer.instance_ids[0] in mapper.result().ids.tolist()
+    assert answer.instance_ids[0] in mapper.refined().ids.tolist()

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from seg3r.errors import InputError, MissingExtraError
 from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import CHECKPOINT, CURVE
-from seg3r.train.recipes import train
+from seg3r.train.recipes import ClipRecipe
+from seg3r.train.trainers import clip_from_rooms
 from tests.conftest import REPOSITORY
 from tests.train.together import STEPS, net
 
@@ -105,9 +106,9 @@ def test_what_is_missing_or_learns_alone_is_said(tmp_path: Path, monkeypatch: py
         def __init__(self, device: object) -> None:
             self.count, self.rank = 3, 1
 
-    monkeypatch.setattr("seg3r.train.recipes.Crew", Three)
+    monkeypatch.setattr("seg3r.train.trainers.DistributedContext", Three)
     with pytest.raises(InputError, match="clip learns in one process"):
-        train("clip", tmp_path / "run", 1, 1)
+        clip_from_rooms(ClipRecipe(steps=1, rooms=1), tmp_path / "run")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"seg3r\[train\]"):

@@ -33,7 +33,7 @@ from seg3r.train.query_refiner import (
     recalled_targets,
     recording_clips,
     segmentation_loss,
-    train_moonseg3r,
+    train_query_refiner,
     walk_clips,
 )
 from seg3r.types import Frame, Masks, View
@@ -259,7 +259,7 @@ def test_gradients_reach_queries_of_the_last_frame_and_none_recalled_later(clips
 @pytest.fixture(scope="module")
 def trained(clips: PreparedClips, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_moonseg3r(clips, out, 60, SMALL, warmup=5, peak=5e-3, command="the command", data="a table")
+    train_query_refiner(clips, out, 60, SMALL, warmup=5, peak=5e-3, command="the command", data="a table")
     return out
 
 
@@ -270,7 +270,7 @@ def test_it_learns(trained: Path) -> None:
 
 def test_the_folder_says_what_made_it_and_loads(trained: Path, clips: PreparedClips) -> None:
     card = json.loads((trained / "model" / "card.json").read_text())
-    assert card["trains"] == "moonseg3r" and card["command"] == "the command" and card["data"] == "a table"
+    assert card["trains"] == "query-refiner" and card["command"] == "the command" and card["data"] == "a table"
     assert card["steps"] == 60 and card["clips"] == 2 and card["dtype"] in ("float16", "float32")
     model = load_refiner(trained / "model")
     assert model.config == replace(SMALL, tokens=6, features=81)
@@ -290,7 +290,7 @@ def test_a_cut_run_ends_like_a_whole_one(
             raise KeyboardInterrupt
 
     def run(out: Path, **more: Any) -> bytes:
-        return (train_moonseg3r(clips, out, 6, SMALL, warmup=2, **more) / "model.safetensors").read_bytes()
+        return (train_query_refiner(clips, out, 6, SMALL, warmup=2, **more) / "model.safetensors").read_bytes()
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", progress=stop)

@@ -15,7 +15,7 @@ from seg3r.scene import SceneMap
 from seg3r.types import Answer, Reply
 
 MOST_ASKED = 20
-"""Instances that a question is put to (D-17)."""
+"""Instances that a question is put to (docs/opentrack3d.md, D-17)."""
 
 
 class MllmAnswerer:

@@ -8,11 +8,32 @@ from typing import Any
 from seg3r.describe.answers import answer_record
 from seg3r.errors import InputError
 from seg3r.files import check_file
-from seg3r.presets.language import answerer_of
+from seg3r.presets.language import LazyAnswerer, answerer_of
 from seg3r.presets.mappers import preset_named
 from seg3r.presets.preset import AnswererName, Preset, PresetName
 from seg3r.report import write_report
 from seg3r.scene import SceneMap
+from seg3r.scene.view import Map
+
+
+def open_map(
+    folder: str | Path, preset: PresetName | Preset = "bundled", *, answer: AnswererName | None = None,
+    chat: str | None = None, device: str | None = None,
+) -> Map:
+    """The map in a folder that `run` wrote.
+
+    Args:
+        answer: who answers questions: the nearest text, or a multi-modal language model that knows where things stand;
+            None: the preset's. Its weights are loaded when the first question comes.
+        chat: another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint.
+        device: of the networks.
+
+    Raises:
+        InputError: no map there, or a word that is none.
+    """
+    parts = preset_named(preset, device)
+    scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")
+    return Map(scene, LazyAnswerer(parts, answer, chat))
 
 
 def ask(

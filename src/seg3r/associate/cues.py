@@ -18,8 +18,8 @@ ENOUGH = 500
 def visual_similarity(
     segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], wanted: Bool[Tensor, "m c"] | None = None
 ) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
-    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks (OpenTrack3D
-    specification, 3.4). Second: whether both sides have a descriptor at all.
+    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks
+    (docs/opentrack3d.md, 3.4). Second: whether both sides have a descriptor at all.
 
     Args:
         wanted: pairs worth the work (None: all); the others get 0.
@@ -108,7 +108,7 @@ def overlap(
     shared: Int32[Tensor, "m c"], segment_sizes: Int32[Tensor, "m"], instance_sizes: Int32[Tensor, "c"],
     least_evidence: int,
 ) -> tuple[Float32[Tensor, "m c"], Float32[Tensor, "m c"]]:
-    """IoU and containment (intersection over the smaller) of co-visible points (OpenTrack3D specification, 3.4).
+    """IoU and containment (intersection over the smaller) of co-visible points (docs/opentrack3d.md, 3.4).
 
     With fewer than `least_evidence` shared points containment falls back to IoU: a co-visible strip of two points can
     be wholly contained.

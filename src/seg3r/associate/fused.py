@@ -35,11 +35,11 @@ class Fused:
     box: float = 0.0
     """Weights of the cues."""
     box_trim: float = 0.0
-    """Share of the points that a box leaves out at either end of each axis (MoonSeg3R specification, D19: 0.02)."""
+    """Share of the points that a box leaves out at either end of each axis (docs/moonseg3r.md, D19: 0.02)."""
     threshold: float = 0.35
     """Pairs of a lower score are no match."""
     identity_frames: int = 5
-    """An identity token says nothing of an instance last seen more than so many views ago (MoonSeg3R specification,
+    """An identity token says nothing of an instance last seen more than so many views ago (docs/moonseg3r.md,
     D21)."""
     look_floor: float = 0.3
     """Cosines inside one room start here: the cue is rescaled to 0..1 above it."""

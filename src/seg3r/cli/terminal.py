@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
 
 from seg3r.text import printable
 
 JsonFile = Annotated[str | None, arg(metavar="FILE")]
 Size = Annotated[str, arg(metavar="WxH")]
+Switch = FlagCreatePairsOff[bool]
+"""On where it is given; there is no --no- for it."""
 
 
 class ProgressBar:
@@ -88,7 +90,7 @@ def emit(target: str | None, content: Mapping[str, Any]) -> None:
         for line in json.dumps(content, indent=2, default=str).replace("\x7f", r"\u007f").split("\n"):
             say(line)
     elif target is not None:
-        write_json(Path(target), content)
+        write_json(Path(target).expanduser(), content)
 
 
 def say_ap(answer: Mapping[str, Any]) -> None:
@@ -96,13 +98,13 @@ def say_ap(answer: Mapping[str, Any]) -> None:
     say(" ".join(f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in values.items()))
 
 
-def table(content: Mapping[str, Any]) -> None:
+def say_table(content: Mapping[str, Any]) -> None:
     width = max(map(len, content), default=0)
     for name, value in content.items():
         say(f"{name:{width}}  {value}")
 
 
-def reasons(skipped: Mapping[str, int]) -> str:
+def counted_reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
 
 

@@ -11,7 +11,7 @@ from seg3r.types import Sighting
 LARGE_PX = 96**2
 """A look of so many pixels is large enough."""
 APART_COS = 0.966
-"""Looks from within 15 degrees count as one, where there are others (OpenTrack3D specification, 3.9)."""
+"""Looks from within 15 degrees count as one, where there are others (docs/opentrack3d.md, 3.9)."""
 
 
 def best_views(scene: SceneMap, instance_id: int, k: int = 3) -> tuple[Sighting, ...]:

@@ -2,7 +2,7 @@
 
 (A) unprojected: what each view gave its pixels to, at the true depth and pose of those pixels: the masks and their
 association are measured, the geometry is not. (B) aligned: the map as it is, after the one similarity that brings its
-cameras to the true ones. (MoonSeg3R specification, D1 and 6.3.)
+cameras to the true ones. (docs/moonseg3r.md, D1.)
 """
 
 from __future__ import annotations

@@ -20,12 +20,11 @@ from seg3r.metrics.protocol import Protocol
 from seg3r.metrics.quality import Quality, quality
 from seg3r.metrics.transfer import transfer
 from seg3r.scene import SceneMap
+from seg3r.scene.content import RIM
 from seg3r.types import Frame
 
 REACH = 1.5
 """A vertex belongs to what owns the nearest map point within so many voxels (docs/opentrack3d.md, D-12)."""
-MARGIN = 0.25
-"""An owned point decides although one that nobody owns is nearer by up to so many voxels."""
 CURVE_EVERY = 10
 """Frames between two points of the online curve."""
 
@@ -49,7 +48,7 @@ def predict(
     """
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
-    margin_m = MARGIN * scene.voxel_m
+    margin_m = RIM * scene.voxel_m
     local = scene.from_origin(vertices)
     lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
@@ -70,8 +69,8 @@ def follow(
     """
     for count, _ in enumerate(mapper.run(frames), 1):
         if visit is not None and every and count % every == 0:
-            visit(count, mapper.result())
-    return mapper.result()
+            visit(count, mapper.refined())
+    return mapper.refined()
 
 
 @dataclass(frozen=True, eq=False)

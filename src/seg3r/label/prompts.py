@@ -22,7 +22,7 @@ FITS = (
 )
 
 AGAIN = "First {count} with the outline drawn, then the same {count} without it. "
-"""Before the words, where views are shown twice (specification, 3.10)."""
+"""Before the words, where views are shown twice (docs/opentrack3d.md, 3.10)."""
 
 LONGEST_READ = 4000
 """Characters of a reply in which a field is looked for: whoever answers in one or two does so at once, and thousands of

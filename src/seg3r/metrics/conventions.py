@@ -189,7 +189,7 @@ def _chosen(scene: LabelledScene, rows: Int[np.ndarray, "p"], classes: Int[np.nd
 def _confidence(
     scene: LabelledScene, rows: Int[np.ndarray, "p"], classes: Int[np.ndarray, "p"]
 ) -> Float[np.ndarray, "p"]:
-    """The label's certainty as a fourth factor beside the instance score's three (OpenTrack3D specification, 3.11)."""
+    """The label's certainty as a fourth factor beside the instance score's three (docs/opentrack3d.md, 3.11)."""
     product = scene.masks.scores[rows] ** 3 * scene.labels[rows, classes].astype(np.float64)
     return np.asarray(product**0.25, np.float64)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,11 @@ from seg3r.reconstruct.sensor import Sensor
 
 @dataclass(frozen=True)
 class GeometryOptions:
-    """What is known of a camera beforehand."""
+    """What is known of a camera beforehand.
+
+    Raises:
+        InputError: a focal length or a centre that no camera has.
+    """
 
     focal_px: float | None = None
     """Focal length (odometry)."""
@@ -30,6 +35,12 @@ class GeometryOptions:
     """Frame index -> name of its files in `folder`."""
     seed: int = 0
     """Of the odometry's random samples."""
+
+    def __post_init__(self) -> None:
+        if self.focal_px is not None and not (math.isfinite(self.focal_px) and self.focal_px > 0):
+            raise InputError(f"focal: {self.focal_px}; a focal length is a number of pixels above 0")
+        if self.centre_px is not None and not all(map(math.isfinite, self.centre_px)):
+            raise InputError(f"centre: {self.centre_px[0]} {self.centre_px[1]}; a centre is two numbers of pixels")
 
 
 def reconstructor(

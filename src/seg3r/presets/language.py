@@ -105,15 +105,24 @@ def answerer_of(name: AnswererName, preset: Preset, model: str | None = None) ->
 
 
 class LazyAnswerer:
-    """The preset's answerer, whose weights are loaded when the first question comes."""
+    """An answerer whose weights are loaded when the first question comes."""
 
-    def __init__(self, preset: Preset) -> None:
-        self._preset = preset
+    def __init__(self, preset: Preset, name: AnswererName | None = None, model: str | None = None) -> None:
+        """Args:
+            name: None: the preset's own.
+            model: another language model, see `chat_of`.
+
+        Raises:
+            InputError: no such answerer, or a model that nobody would ask.
+        """
+        self._preset, self._name, self._model = preset, name or preset.answerer, model
+        check_choice("answer", self._name, get_args(AnswererName))
+        _check_model(self._name, model)
         self._answerer: Answerer | None = None
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
         if self._answerer is None:
-            self._answerer = answerer_of(self._preset.answerer, self._preset)
+            self._answerer = answerer_of(self._name, self._preset, self._model)
         return self._answerer(scene, question)
 
 

@@ -61,7 +61,7 @@ class Cut3rReconstructor:
                 not matter to it, nor does the drift of the pose head.
             least_confidence: of CUT3R's 1 + e^x; its demo takes 1.5. Less is no depth.
             view_side: long side of the view, at most that of the frame.
-            layers: the last so many of the state decoder give the attention (our decision D17).
+            layers: the last so many of the state decoder give the attention (docs/moonseg3r.md, D17).
             reset_every: frames after which the state starts anew, its world tied to the old one by the frame that both
                 saw; 0 = never (what the paper of MoonSeg3R seems to do).
             gate: TTT3R's rule of update, for long videos.

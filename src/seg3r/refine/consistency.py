@@ -25,7 +25,7 @@ HALF_OF_26 = [
 @dataclass(frozen=True)
 class Consistency:
     """c(x) = (keyframes of the instance whose mask covers x) / (keyframes of the instance that see x); x stays if
-    c(x) >= `least`; of what stays, the clusters of some size (OpenTrack3D specification, 3.6).
+    c(x) >= `least`; of what stays, the clusters of some size (docs/opentrack3d.md, 3.6).
 
     Masks are widened by one reduced pixel: quantisation and erosion must not count against a point. Points that no kept
     keyframe sees are judged by the counts made online.

@@ -11,7 +11,7 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True)
 class Merge:
-    """Merge the pair with the highest IoU of points, while any pair qualifies (OpenTrack3D specification, 3.8)."""
+    """Merge the pair with the highest IoU of points, while any pair qualifies (docs/opentrack3d.md, 3.8)."""
 
     iou: float = 0.3
     look: float = 0.6

@@ -11,7 +11,7 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True)
 class Prune:
-    """Drop what was seen too rarely or is too small (OpenTrack3D specification, 3.6)."""
+    """Drop what was seen too rarely or is too small (docs/opentrack3d.md, 3.6)."""
 
     least_observations: int = 2
     least_points: int = 50
@@ -58,7 +58,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True)
 class Suppress:
-    """Drop duplicates (IoU) and what lies inside another (OpenTrack3D specification, 3.8)."""
+    """Drop duplicates (IoU) and what lies inside another (docs/opentrack3d.md, 3.8)."""
 
     iou: float = 0.95
     contained: float = 0.95

@@ -16,8 +16,8 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True, eq=False)
 class Snap:
-    """rho(s) = |s and q| / |s|: a superpoint joins q if rho >= `add`, leaves it if rho < `drop` (OpenTrack3D
-    specification, 3.7). A map point belongs to the superpoint of its nearest vertex within `reach_m`.
+    """rho(s) = |s and q| / |s|: a superpoint joins q if rho >= `add`, leaves it if rho < `drop` (docs/opentrack3d.md,
+    3.7). A map point belongs to the superpoint of its nearest vertex within `reach_m`.
 
     Superpoints follow shape alone, and shape does not tell a poster from its wall. So what the views say goes before:
     `least` and `kept`. The paper has neither.

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, UInt8
 
 from seg3r.describe.answers import answer_mask, answer_record
-from seg3r.report.images import data_url
+from seg3r.report.images import jpeg_url
 from seg3r.report.render import RoomFrame, rasterise, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
@@ -34,7 +34,7 @@ def answers_section(scene: SceneMap, room: RoomFrame, answers: Sequence[Answer])
         colors = marked(scene.colors.numpy(), mask)
         figures = "".join(
             f'<figure><img alt="What is meant, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{data_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            f'src="{jpeg_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
             f"<figcaption>{html.escape(look.name)}</figcaption></figure>"
             for look, raster in rasters if mask.any()
         )

@@ -17,7 +17,7 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 GALLERY = 8
-"""Descriptors kept per instance, chosen to differ (OpenTrack3D specification, 3.4)."""
+"""Descriptors kept per instance, chosen to differ (docs/opentrack3d.md, 3.4)."""
 HEAVIEST = 8.0
 """One observation counts at most so many times the mean weight of its instance's."""
 
@@ -37,7 +37,7 @@ class Instances:
         )
         self.rows = 0
         """Rows in use or freed: those beyond were never used."""
-        self.next_id = 0
+        self.next_id = 1
         self.name_votes: dict[int, dict[str, float]] = {}
         self.name_labels: dict[int, tuple[str | None, float]] = {}
         self.sightings: dict[int, tuple[Sighting, ...]] = {}
@@ -134,7 +134,7 @@ class Instances:
                 c["feature"][row] = unit(c["feature"][row] * c["weight"][row] + feature * weight)
                 self._keep_diverse(row, feature)
         if segments.identity is not None and bool(segments.identity[s].any()):
-            # The latest: what a network remembers of a thing changes on the way (MoonSeg3R specification, D20).
+            # The latest: what a network remembers of a thing changes on the way (docs/moonseg3r.md, D20).
             c["identity"][row] = unit(segments.identity[s].numpy())
         c["weight"][row] += weight
         c["score_sum"][row] += score

@@ -29,9 +29,11 @@ def best_owner(
 
 
 def nearest_labels(
-    places: Float[np.ndarray, "q 3"], points: Float32[np.ndarray, "n 3"], labels: Int64[np.ndarray, "n"], reach_m: float
+    places: Float[np.ndarray, "q 3"], points: Float32[np.ndarray, "n 3"], labels: Int64[np.ndarray, "n"],
+    reach_m: float, margin_m: float = 0.0,
 ) -> Int64[np.ndarray, "q"]:
-    """The label of the nearest point that has one (is not -1), or -1 where there is none within `reach_m`.
+    """The label of the nearest point, or -1 where that has none or is further than `reach_m`; a point with a label
+    decides although one without is nearer by up to `margin_m`.
 
     Raises:
         InputError: `places` are not finite, or `reach_m` is not positive.
@@ -44,10 +46,10 @@ def nearest_labels(
     found = np.full(len(places), -1, np.int64)
     if not len(owned) or not len(places):
         return found
-    # The tree's bound is exclusive.
-    distance, nearest = cKDTree(points[owned], balanced_tree=False).query(
-        places, distance_upper_bound=np.nextafter(reach_m, np.inf)
-    )
-    reached = np.isfinite(distance)
+    bound = np.nextafter(reach_m, np.inf)  # the tree's bound is exclusive
+    distance, nearest = cKDTree(points[owned], balanced_tree=False).query(places, distance_upper_bound=bound)
+    rest = points[labels < 0]
+    rival = cKDTree(rest, balanced_tree=False).query(places, distance_upper_bound=bound)[0] if len(rest) else np.inf
+    reached = np.isfinite(distance) & (distance <= rival + margin_m)
     found[reached] = labels[owned[np.asarray(nearest)[reached]]]
     return found

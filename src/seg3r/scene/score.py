@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, Int64
 
 PATIENCE = 3.0
-"""Observations after which an instance counts as confirmed to 63 % (OpenTrack3D specification, 3.11)."""
+"""Observations after which an instance counts as confirmed to 63 % (docs/opentrack3d.md, 3.11)."""
 
 
 def evidence_scores(

@@ -18,13 +18,13 @@ KEEP = 5
 CROP_PX = 160
 """Longest side of a kept crop."""
 CONTEXT = 0.25
-"""Share of the box added on each side of a crop (specification, 3.10: the box grown by half)."""
+"""Share of the box added on each side of a crop (docs/opentrack3d.md, 3.10: the box grown by half)."""
 BETTER = 1.15
 """A look replaces another only if it is so much better: crops cost time."""
 LARGE_PX = 96**2
 """A look of so many pixels is large enough."""
 APART_COS = 0.966
-"""Looks from within 15 degrees count as one (specification, 3.9)."""
+"""Looks from within 15 degrees count as one (docs/opentrack3d.md, 3.9)."""
 
 
 def cut_sighting(
@@ -73,7 +73,7 @@ def look_again(
     kept: tuple[Sighting, ...], view: View, segments: Segments, s: int, own: slice, in_view: int
 ) -> tuple[Sighting, ...]:
     """The looks at an instance once segment `s` of a view was matched to it: most of it in view, and large
-    (specification, 3.9).
+    (docs/opentrack3d.md, 3.9).
 
     Args:
         own: rows of the segment's points.

@@ -158,6 +158,9 @@ def train_cut3r(
     device: torch.device | str = "cpu",
     config: Cut3rConfig = TWIN,
     peak: float = 6e-4,
+    *,
+    depth_warmup: int = 300,
+    clip_warmup: int = 200,
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
@@ -169,6 +172,7 @@ def train_cut3r(
     Args:
         out: folder of the run; its `model/` is what `load_cut3r` reads.
         peak: learning rate for depth; clips learn at half of it.
+        depth_warmup, clip_warmup: steps until it is reached.
         command, data: for the card.
         crew: the processes that train together; None: this one, on `device`.
     Returns:
@@ -179,13 +183,13 @@ def train_cut3r(
     crew = crew or DistributedContext(device)
     model.to(crew.device)
     lesson = Curriculum(model, ClipBatches(walks, seed), crew.device)
-    hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, 300, progress=progress, crew=crew)
+    hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, depth_warmup, progress=progress, crew=crew)
     short = clip_steps // 2 * crew.count
 
     def clips(step: int) -> Tensor:
         return lesson.clips(step, 4, 4) if step < short else lesson.clips(step, 2, 8)
 
-    hours += learn(model, clips, clip_steps, out, peak / 2, 200, progress=progress, crew=crew)
+    hours += learn(model, clips, clip_steps, out, peak / 2, clip_warmup, progress=progress, crew=crew)
     if not crew.main:
         return out / "model"
     card = {"trains": "cut3r", "command": command, "data": data, "seed": seed, "depth_steps": depth_steps,

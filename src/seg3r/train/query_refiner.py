@@ -318,7 +318,7 @@ class ClipLoss:
         return torch.cat([self.model.logits(q, projected[t]).sigmoid() for t, (q, *_) in enumerate(frames)])
 
 
-def train_moonseg3r(
+def train_query_refiner(
     clips: PreparedClips,
     out: Path,
     steps: int,
@@ -358,9 +358,9 @@ def train_moonseg3r(
     hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)
     if not crew.main:
         return out / "model"
-    card = {"trains": "moonseg3r", "command": command, "data": data, "clips": len(clips), "seed": seed, "steps": steps,
-            "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens, "distil": distil,
-            "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
+    card = {"trains": "query-refiner", "command": command, "data": data, "clips": len(clips), "seed": seed,
+            "steps": steps, "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens,
+            "distil": distil, "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:
         assert isinstance(of, QueryRefiner)

@@ -49,7 +49,7 @@ def map_room(seed: int, masks: str, frames: int = 60, size: tuple[int, int] = (2
     mapper = opentrack3d(segment=SavedMasks(read) if masks == "truth" else None)
     for frame in recording:
         mapper.step(frame)
-    scene = mapper.result()
+    scene = mapper.refined()
     points, instances, _, _ = labelled_cloud(recording.room, recording.cameras)
     return MappedRoom(seed, scene, things_of(scene, points, instances))
 

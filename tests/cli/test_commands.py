@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from seg3r.cli import main
+from tests.commands import refused
 from tests.worlds import table_scene, walk, write_recording
 
 
@@ -24,17 +25,6 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recordings") / "table"
     write_recording(folder, walk(table_scene(), 24, (90, 120)))
     return folder
-
-
-def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """The one line a command fails with."""
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code not in (0, None)
-    lines = capsys.readouterr().err.strip().splitlines()
-    said = [line for line in lines if line.startswith("seg3r: ")]
-    assert len(said) == 1
-    return said[0]
 
 
 def test_run_writes_a_whole_map_folder(recording: Path, tmp_path: Path) -> None:
@@ -79,7 +69,7 @@ def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_
 
 def start_and_kill(words: list[str], partial: Path) -> None:
     """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
-    code = "import sys; from seg3r.api import mapping; mapping.CHECKPOINT_S = 0.0\n" \
+    code = "import sys; from importlib import import_module as of; of('seg3r.api.run').CHECKPOINT_S = 0.0\n" \
            "from seg3r.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -203,7 +193,7 @@ def test_a_map_is_asked(recording: Path, tmp_path: Path, capsys: pytest.CaptureF
     assert {each["id"] for each in answer["answers"]} <= {each["id"] for each in told}
     assert "no such map" in refused(capsys, "ask", str(tmp_path / "nowhere"), "the box")
     assert "empty question" in refused(capsys, "ask", str(tmp_path / "map"), " ")
-    assert "only with --labels mllm" in refused(capsys, "ask", str(tmp_path / "map"), "x", "--chat", "qwen3-vl-4b")
+    assert "--chat: qwen3-vl-4b" in refused(capsys, "ask", str(tmp_path / "map"), "x", "--chat", "qwen3-vl-4b")
 
 
 def test_words_that_are_not_there_are_said_before_any_frame(
@@ -211,7 +201,7 @@ def test_words_that_are_not_there_are_said_before_any_frame(
 ) -> None:
     common = ["run", "opentrack3d", str(recording), "--out", str(tmp_path / "map")]
     assert "neither a file nor one of" in refused(capsys, *common, "--vocabulary", "nowhere.txt")
-    assert "--vocabulary" in refused(capsys, *common, "--labels", "nearest")
+    assert "--labels: nearest needs a vocabulary" in refused(capsys, *common, "--labels", "nearest")
     assert "weights fetch" in refused(capsys, *common, "--preset", "foundation")
     assert not (tmp_path / "map").exists()
 
