@@ -31,6 +31,7 @@ from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.scene import SceneMap
+from seg3r.scene.combine import select
 from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import open_source
 from seg3r.superpoints.mesh import read_mesh
@@ -119,7 +120,7 @@ def _read_map(root: Path) -> None:
     json.dumps(instance_records(scene), allow_nan=False).encode()
     "".join(tell(survey(scene), scene.names)).encode()
     for keyframe in scene.keyframes:
-        scene.select(frame=keyframe.frame_index)
+        select(scene, frame=keyframe.frame_index)
     ids = scene.ids.tolist()
     if len(ids) > 1:
         scene.merge(ids[0], ids[1])

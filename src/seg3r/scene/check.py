@@ -38,7 +38,7 @@ def check_saved(arrays: Arrays, header: dict[str, Any]) -> None:
         else:
             wrong = np.isnan(values) if name in _UNBOUNDED else ~np.isfinite(values)
         if wrong.any():
-            raise ValueError(f"{name} holds what is no number")
+            raise ValueError(f"{name} is not finite")
         if name in _COUNTS and values.size and values.min() < 0:
             raise ValueError(f"{name} is negative")
     voxel_m, visible_m = float(header["voxel_m"]), float(header["visible_m"])
