@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,6 @@ import pytest
 import torch
 
 from seg3r import resume
-from seg3r.api import run as runs
 from seg3r.api.run import map_recording
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
@@ -84,7 +84,7 @@ def test_cut_between_frames(
     whole: Callable[[str], list[bytes]], kind: str, at: int, recording: Recording, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(sys.modules["seg3r.api.run"], "CHECKPOINT_S", 0.0)
     calls = 0
 
     def progress(frames: int, instances: int) -> None:
@@ -108,7 +108,7 @@ def test_cut_within_a_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Map and memory are of the same frame, or the checkpoint before them is."""
-    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(sys.modules["seg3r.api.run"], "CHECKPOINT_S", 0.0)
     first = mapper(recording, "late")
     count = 0
 
