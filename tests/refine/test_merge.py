@@ -6,27 +6,13 @@ import pytest
 import torch
 
 from seg3r.associate.fused import Fused
-from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.merge import Merge
 from seg3r.scene import SceneMap
-from seg3r.types import Masks, Matches
-from tests.loops import Sloppy, assert_same_map, assert_sound, mapper_of, run, segments_of
+from tests.loops import Sloppy, assert_same_map, assert_sound, mapper_of, run
+from tests.refine.maps import mapped
 from tests.worlds import table_scene, walk
 
 WALKED = walk(table_scene(), 8, (60, 80))
-VIEW = Sensor().view(WALKED[0][0])
-
-
-def mapped(*spans: tuple[int, int], features: torch.Tensor | None = None) -> SceneMap:
-    """Instances of rows 20..40 and these columns, each a frame younger than the one before."""
-    scene = SceneMap()
-    for i, (c0, c1) in enumerate(spans):
-        mask = torch.zeros(1, 60, 80, dtype=torch.bool)
-        mask[0, 20:40, c0:c1] = True
-        segments = segments_of(VIEW, Masks(mask, torch.ones(1), None if features is None else features[i : i + 1]))
-        scene.add(VIEW, segments, Matches(torch.tensor([-1]), torch.ones(1)))
-    return scene
-
 
 def test_by_iou() -> None:
     """Two thirds of each shared: IoU one half."""

@@ -12,7 +12,7 @@ import torch
 from seg3r.refine.snap import Snap
 from seg3r.scene import SceneMap
 from tests.loops import assert_same_map, assert_sound
-from tests.refine.test_merge import mapped
+from tests.refine.maps import mapped
 
 
 def left_right(scene: SceneMap, split: float, remaining: float = 0.0) -> Snap:

@@ -57,8 +57,8 @@ def ask(
         check_file(page)
     if not question.strip():
         raise InputError('an empty question; ask for something, as in "something to sit on"')
+    scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")  # before weights are loaded for it
     answerer = answerer_of(answer, preset_named(preset, device), chat)
-    scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")
     found = answerer(scene, question)
     if page is not None:
         write_report(

@@ -99,7 +99,7 @@ def evaluate_rooms(
             online_every=online_every, labels=labels, vocabulary=vocabulary, superpoints=superpoints,
             progress=progress,
         ).as_json()
-    answer["settings"] |= room_settings(split, depth, rooms, frames, size, without, start)
+    answer["settings"] |= {**room_settings(split, depth, rooms, frames, size, start), "without": sorted(without)}
     return answer
 
 
@@ -139,7 +139,7 @@ def evaluate_questions(
         answerer_of(answer, parts, chat if answer == "mllm" or naming != "mllm" else None),
         masks=masks, per_kind=per_kind, progress=progress,
     )
-    settings = room_settings(split, depth, rooms, frames, size, (), start)
+    settings = room_settings(split, depth, rooms, frames, size, start)
     settings |= {"labels": answer, "naming": naming, "preset": parts.name, "masks": masks, "per_kind": per_kind,
                  "model": chat}
     return {**found, "settings": settings}

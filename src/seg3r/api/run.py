@@ -238,9 +238,9 @@ def _map_into(
 def _map(
     mapper: Mapper, recording: Recording, start: int, checkpoints: Checkpoints, truth: Truth | None,
     progress: Progress | None,
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Every frame into the map; returns the online curve, where there is a truth."""
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
     saved = time.perf_counter()
     with mapper:
         for frame in recording.iterate(start):

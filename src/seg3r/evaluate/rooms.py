@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal
 
 import torch
@@ -115,10 +115,10 @@ def give_identity(mapper: Mapper, recording: Recording) -> None:
 
 
 def room_settings(
-    split: str, depth: str, rooms: int, frames: int, size: tuple[int, int], without: Sequence[str], start: int
+    split: str, depth: str, rooms: int, frames: int, size: tuple[int, int], start: int
 ) -> dict[str, object]:
     """What tells one measurement on rooms from another."""
     return {
         "split": split, "depth": depth, "rooms": rooms, "frames": frames, "size": f"{size[1]}x{size[0]}",
-        "without": sorted(without), "start": start,
+        "start": start,
     }

@@ -67,9 +67,11 @@ def follow(
         every: frames between two visits on the way; 0: none.
         visit: called with the frames so far and the refined map so far.
     """
-    for count, _ in enumerate(mapper.run(frames), 1):
-        if visit is not None and every and count % every == 0:
-            visit(count, mapper.refined())
+    with mapper:
+        for count, frame in enumerate(frames, 1):
+            mapper.step(frame)
+            if visit is not None and every and count % every == 0:
+                visit(count, mapper.refined())
     return mapper.refined()
 
 

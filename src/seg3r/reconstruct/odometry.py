@@ -137,6 +137,7 @@ class Odometry:
     def finish(self) -> list[View]:
         """The last frames, with the neighbours they have."""
         if self._tracker is None or not self._tracker.started:
+            self._waiting = []
             return []
         return [view for w in self._ready(0) if (view := self._view(w)) is not None]
 

@@ -56,8 +56,8 @@ def clip_from_rooms(
         regions = RegionBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
         return train_clip(
             regions, regions.text_batch, recipe.steps, out=out, seed=recipe.seed, device=device, peak=recipe.peak,
-            warmup=recipe.warmup, text_weight=recipe.text_weight, command=_command("clip", recipe), data=_mapped(recipe.rooms),
-            progress=_losses("clip", recipe.steps, tick),
+            warmup=recipe.warmup, text_weight=recipe.text_weight, command=_command("clip", recipe),
+            data=_mapped(recipe.rooms), progress=_losses("clip", recipe.steps, tick),
         )
 
 
@@ -95,9 +95,9 @@ def cut3r_from_walks(
         with context.main_first():
             rendered = rendered_walks(recipe.rooms, walks, tick)
         return train_cut3r(
-            rendered, out, recipe.depth_steps, clip_steps=recipe.clip_steps, seed=recipe.seed, device=device, peak=recipe.peak,
-            depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
-            data=_described(rendered), context=context,
+            rendered, out, recipe.depth_steps, clip_steps=recipe.clip_steps, seed=recipe.seed, device=device,
+            peak=recipe.peak, depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup,
+            command=_command("cut3r", recipe), data=_described(rendered), context=context,
             progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick),
         )
 
