@@ -72,7 +72,7 @@ def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_
 
 def start_and_kill(words: list[str], partial: Path) -> None:
     """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
-    code = "import sys; from seg3r.api import run; run.CHECKPOINT_S = 0.0\n" \
+    code = "import sys; from importlib import import_module as of; of('seg3r.api.run').CHECKPOINT_S = 0.0\n" \
            "from seg3r.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
