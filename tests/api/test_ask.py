@@ -26,7 +26,7 @@ def test_a_question_to_a_map_on_disk(tmp_path: Path) -> None:
     label_map(scene, Nearest(ColorEncoder(), least=0.5), Vocabulary(("red box", "blue box")))
     scene.save(tmp_path / "scene.safetensors")
     answer = ask(tmp_path, "the red box", preset=preset)
-    assert set(answer) == {"question", "answers", "text"} and answer["question"] == "the red box"
+    assert set(answer) == {"question", "answers", "text", "points", "mask"} and answer["question"] == "the red box"
     (found,) = answer["answers"]
     assert (found["id"], found["name"]) == (red, "red box") and 0.5 <= found["score"] <= 1
     assert answer["text"] == f"red box #{red}."

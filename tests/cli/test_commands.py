@@ -220,7 +220,7 @@ def test_a_map_is_named_and_asked(furnished: Path, tmp_path: Path) -> None:
     for name in sorted(set(names) & there)[:3]:
         main(["ask", str(map_folder), f"the {name}", "--json", str(tmp_path / "answer.json")])
         answer = json.loads((tmp_path / "answer.json").read_text())
-        assert {"question", "answers", "text"} == answer.keys() and answer["question"] == f"the {name}"
+        assert {"question", "answers", "text", "points", "mask"} == answer.keys() and answer["question"] == f"the {name}"
         assert all({"id", "score", "name"} == each.keys() for each in answer["answers"])
         assert {each["id"] for each in told if each["name"] == name} & {each["id"] for each in answer["answers"]}
         first = answer["answers"][0]
