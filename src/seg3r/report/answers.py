@@ -27,7 +27,7 @@ def answers_section(scene: SceneMap, room: RoomFrame, answers: Sequence[Answer])
         return ""
     points = scene.points.numpy()
     sides = viewpoints(points, room, PICTURE)[:2] if len(points) else []
-    rasters = [(viewpoint, rasterise(points[viewpoint.keep], viewpoint.camera, 0.9 * scene.voxel_m)) for viewpoint in sides]
+    rasters = [(side, rasterise(points[side.keep], side.camera, 0.9 * scene.voxel_m)) for side in sides]
     parts = []
     for answer in answers:
         record, mask = answer_record(scene, answer), answer_mask(scene, answer).numpy()
