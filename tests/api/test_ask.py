@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seg3r.api.ask import ask, in_one_line
+from seg3r.api.ask import ask
+from seg3r.describe.answers import in_one_line
 from seg3r.errors import InputError
 from seg3r.label.label_map import label_map
 from seg3r.label.nearest import Nearest

@@ -27,6 +27,7 @@ from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
 from seg3r.models.images import by_long_side
 from seg3r.reading import quoted, reading
 from seg3r.reconstruct.motion import FlowMotion, FlowView
+from seg3r.reconstruct.size import checked_size
 from seg3r.types import Camera, Frame, View
 
 WEISZFELD = 10
@@ -102,11 +103,7 @@ class Cut3rReconstructor:
         Raises:
             InputError: a frame of another size than those before.
         """
-        H, W = frame.rgb.shape[:2]
-        had = self._size or (H, W)
-        if had != (H, W):
-            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
-        self._size = had
+        self._size = checked_size(frame, self._size)
         return (self._see(frame),)
 
     @torch.no_grad()
