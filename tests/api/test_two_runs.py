@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 
 from seg3r import opentrack3d
-from seg3r.api.run import map_recording
 from seg3r.errors import InputError
 from seg3r.mapper import Mapper
+from seg3r.mapping import map_recording
 from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.worlds import table_scene, walk, write_recording
 
 RUN = """
 import sys
-from seg3r.api import run
+import seg3r.api
 from seg3r.sources import open_source
 from tests.api.test_two_runs import mapper
 
-run.CHECKPOINT_S = 0.0
+sys.modules["seg3r.mapping"].CHECKPOINT_S = 0.0
 
 def progress(frames, instances):
     if frames == 4:
@@ -31,7 +31,7 @@ def progress(frames, instances):
         sys.stdin.readline()
 
 recording = open_source(sys.argv[1])
-run.map_recording(mapper(recording), recording, sys.argv[2], settings={"source": sys.argv[1]}, progress=progress)
+seg3r.api.map_recording(mapper(recording), recording, sys.argv[2], settings={"source": sys.argv[1]}, progress=progress)
 """
 
 

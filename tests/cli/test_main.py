@@ -133,7 +133,8 @@ def test_refused_in_one_line_and_nothing_written(
 
 def commands_in(page: Path) -> list[str]:
     """Lines of a page's code blocks that call seg3r, without their comments."""
-    blocks = re.findall(r"^```[a-z]*\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    text = page.read_text(encoding="utf-8")
+    blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
     lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     return [re.sub(r"^.*--?no[-_]python ", "", line) for line in lines if re.match(r"(\S+ .*)?seg3r [a-z]", line)
             and not line.startswith(("#", "python", "pip"))]
