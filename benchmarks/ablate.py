@@ -15,18 +15,18 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from seg3r.api.geometry import Geometry, load_bundled_refiner, reconstructor
-from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
-
 from kept import Kept, weights_used
-from seg3r.api import METHODS, SWITCHES, evaluate_questions
+from seg3r.choices import AnswererName, Geometry, Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import MappedRoom, Placement, map_room, measures
-from seg3r.evaluate.rooms import measure_rooms, switched_off
+from seg3r.evaluate.one_camera import PlacedRoom, measures, place_room
+from seg3r.evaluate.questions import measure_questions
+from seg3r.evaluate.rooms import measure_rooms
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
-from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.methods.opentrack3d import ABLATIONS, OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
+from seg3r.presets import METHODS, Bundled, answerer_of, labeler_of, moonseg3r, reconstructor
+from seg3r.presets.bundled import MOONSEG3R, bundled_refiner
 from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds
@@ -40,6 +40,7 @@ MATCH = (0.15, 0.25, 0.45, 0.55)
 CONSISTENCY = (0.2, 0.3, 0.5, 0.6)
 RECONSTRUCT = ("sensor", "cut3r", "odometry")
 PLACEMENTS = ("unprojected", "aligned")
+ANSWERERS: tuple[AnswererName, ...] = ("nearest", "mllm")
 PAPER = {
     "F2d only": (7.2, 19.6, 43.7), "F3d only": (6.4, 17.5, 41.1), "F2d + F3d": (8.1, 19.7, 42.3),
     "+ refinement": (12.5, 27.7, 46.6), "+ distillation": (13.5, 29.3, 48.5), "+ memory": (15.9, 32.8, 49.4),
@@ -53,7 +54,7 @@ OURS = "+ consensus (ours)"
 def variants() -> dict[str, dict[str, Any]]:
     """Row -> arguments of `measure_rooms`."""
     rows: dict[str, dict[str, Any]] = {"whole": {}}
-    rows.update({f"no {name}": {"config": switched_off((name,))} for name in SWITCHES})
+    rows.update({f"no {name}": {"config": OpenTrack3DConfig().without(name)} for name in ABLATIONS})
     rows["with superpoints"] = {"superpoints": True}
     rows.update({f"match {t}": {"config": OpenTrack3DConfig(match=t)} for t in MATCH})
     rows.update({f"consistency {t}": {"config": OpenTrack3DConfig(consistency=t)} for t in CONSISTENCY})
@@ -100,7 +101,7 @@ def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
 
 def refiners() -> Mapping[str, QueryRefiner | None]:
     """Row -> weights: those of "+ refinement" have learnt without the distillation loss."""
-    whole, plain = load_bundled_refiner(), load_bundled_refiner(plain=True)
+    whole, plain = bundled_refiner(), bundled_refiner(distilled=False)
     return {"+ refinement": plain} | dict.fromkeys(("+ distillation", "+ memory", "+ token", OURS), whole)
 
 
@@ -147,14 +148,14 @@ class Shared:
     def recurrent(self) -> Replayed:
         """CUT3R's views: a source of geometry, and the tokens of the others."""
         if self._recurrent is None:
-            self._recurrent = Replayed(all_views(reconstructor("cut3r"), self.room.recording))
+            self._recurrent = Replayed(all_views(reconstructor("cut3r", Bundled()), self.room.recording))
         return self._recurrent
 
     def views(self, reconstruct: Geometry) -> Replayed:
         """What `reconstructor(reconstruct, tokens=True)` gives."""
         if reconstruct == "cut3r":
             return self.recurrent()
-        return Replayed(all_views(Joined(reconstructor(reconstruct), self.recurrent()), self.room.recording))
+        return Replayed(all_views(Joined(reconstructor(reconstruct, Bundled()), self.recurrent()), self.room.recording))
 
     def masks(self, masks: str) -> Once:
         return Once(SavedMasks(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
@@ -169,10 +170,10 @@ def rows_asked_for(args: argparse.Namespace) -> tuple[dict[str, MoonSeg3RConfig]
     """Row -> config, and its weights."""
     learnt = not args.only or any(name in args.only for name in [*list(PAPER)[3:], OURS])
     if args.decisions:
-        configs = decisions(BUNDLED_MOON)
-        weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, load_bundled_refiner())
+        configs = decisions(MOONSEG3R)
+        weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, bundled_refiner())
     else:
-        configs, weights = steps_of_table_2(BUNDLED_MOON, learnt), refiners() if learnt else {}
+        configs, weights = steps_of_table_2(MOONSEG3R, learnt), refiners() if learnt else {}
     return {name: config for name, config in configs.items() if not args.only or name in args.only}, weights
 
 
@@ -200,10 +201,12 @@ def table_2(
             for reconstruct in dict.fromkeys(r for r, _ in mine):
                 views, segment = shared.views(reconstruct), shared.masks(args.masks)
                 for name in (n for r, n in mine if r == reconstruct):
-                    mapper = moonseg3r("bundled", configs[name], views, weights.get(name), segment=segment)
-                    mapped = map_room(mapper, shared.room, args.placement)
+                    mapper = moonseg3r(
+                        "bundled", configs[name], reconstruct=views, refiner=weights.get(name), segment=segment
+                    )
+                    placed = place_room(mapper, shared.room, args.placement)
                     for placement in args.placement:
-                        keep(done, key(seed, reconstruct, name, placement), mapped, placement)
+                        keep(done, key(seed, reconstruct, name, placement), placed, placement)
                     made += 1
                     minutes = (time.perf_counter() - start) / made * (len(left) - made) / 60
                     print(f"rooms:{seed} {reconstruct:9}{name:16}{made:5} of {len(left)} maps, about {minutes:.0f} "
@@ -224,10 +227,10 @@ def key(seed: int, reconstruct: str, name: str, placement: str) -> str:
     return f"{reconstruct} | {name} | {placement} | rooms:{seed}"
 
 
-def keep(done: Kept, name: str, mapped: MappedRoom, placement: Placement) -> None:
+def keep(done: Kept, name: str, placed: PlacedRoom, placement: Placement) -> None:
     """The end of a map."""
-    said = mapped.said[placement]
-    done.put_prediction(name, said[max(said)], {"scale": mapped.scale if placement == "aligned" else None})
+    scale = placed.scale if placement == "aligned" else None
+    done.put_prediction(name, placed.placed(placement).final, {"scale": scale})
 
 
 def bare_rooms(seeds: Iterable[int], frames: int, depth: str) -> Iterator[TrueRoom]:
@@ -249,27 +252,27 @@ def scored(
     for reconstruct in args.reconstruct:
         for placement in args.placement:
             for name in names:
-                mapped = []
+                placed = []
                 for group in whole:
                     keys = {seed: key(seed, reconstruct, name, placement) for seed in group}
-                    mapped.append([
-                        MappedRoom(truths[s], {placement: {frames: done.prediction(k)}}, done.measured[k]["scale"], {})
+                    placed.append([
+                        PlacedRoom(truths[s], {placement: {frames: done.prediction(k)}}, done.measured[k]["scale"], {})
                         for s, k in keys.items()
                     ])
-                rows.append(table_2_row(name, reconstruct, placement, mapped))
+                rows.append(table_2_row(name, reconstruct, placement, placed))
     return rows
 
 
 def table_2_row(
-    name: str, reconstruct: str, placement: Placement, mapped: Sequence[Sequence[MappedRoom]]
+    name: str, reconstruct: str, placement: Placement, placed: Sequence[Sequence[PlacedRoom]]
 ) -> dict[str, Any]:
     """One row in one placement, with the paper's numbers beside it."""
-    answers = [measures(group, placement, {}) for group in mapped]
+    answers = [measures(group, placement, {}).as_json() for group in placed]
     constant = {m: round(statistics.fmean(a["constant"][m] or 0.0 for a in answers), 4) for m in MEASURES}
     made = {**summary(name, answers), "placement": placement, "reconstruct": reconstruct, "constant": constant,
             "groups": len(answers)}
     if placement == "aligned":
-        made["scales"] = [None if m.scale is None else round(m.scale, 4) for group in mapped for m in group]
+        made["scales"] = [None if m.scale is None else round(m.scale, 4) for group in placed for m in group]
     if name in PAPER:
         made["paper_scannet200_percent"] = dict(zip(MEASURES, PAPER[name], strict=True))
     return made
@@ -277,7 +280,7 @@ def table_2_row(
 
 def row(name: str, arguments: Mapping[str, Any], groups: Sequence[Sequence[TrueRoom]]) -> dict[str, Any]:
     """One variant."""
-    return summary(name, [measure_rooms(group, **arguments) for group in groups])
+    return summary(name, [measure_rooms(group, Bundled(), **arguments).as_json() for group in groups])
 
 
 def told(made: Mapping[str, Any]) -> str:
@@ -296,13 +299,15 @@ def summary(name: str, answers: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     }
 
 
-def question_row(labels: Any, groups: Sequence[Sequence[TrueRoom]]) -> dict[str, Any]:
+def question_row(name: AnswererName, groups: Sequence[Sequence[TrueRoom]]) -> dict[str, Any]:
     """Accuracy by kind of question, mean of the groups and spread of all."""
-    answers = [evaluate_questions(labels, measured=group) for group in groups]
+    parts = Bundled()
+    labeler, answerer = labeler_of(name, parts), answerer_of(name, parts)
+    answers = [measure_questions(group, parts, labeler, answerer) for group in groups]
     kinds = answers[0]["accuracy"]
     means = {k: round(statistics.fmean(a["accuracy"][k] for a in answers), 4) for k in kinds}
     return {
-        "name": labels, "accuracy": means,
+        "name": name, "accuracy": means,
         "exact": round(statistics.fmean(a["exact"]["all"] for a in answers), 4),
         "phrases": {m: round(statistics.fmean(a["phrases"][m] for a in answers), 4) for m in MEASURES},
         "std": round(statistics.pstdev([a["accuracy"]["all"] for a in answers]), 4),
@@ -322,10 +327,10 @@ def tracked(
         print(f"{name:30} {told(rows[-1])}")
         sys.stdout.flush()
     if not args.only or "questions" in args.only:
-        for labels in ("nearest", "mllm"):
-            questions.append(question_row(labels, groups))
+        for name in ANSWERERS:
+            questions.append(question_row(name, groups))
             accuracy = questions[-1]["accuracy"].items()
-            print(f"questions, {labels:8} " + "  ".join(f"{k} {v:.3f}" for k, v in accuracy) +
+            print(f"questions, {name:8} " + "  ".join(f"{k} {v:.3f}" for k, v in accuracy) +
                   f"  (±{questions[-1]['std']:.3f})")
     return rows, questions
 
@@ -361,7 +366,7 @@ def main() -> None:
     if args.method == "moonseg3r":
         numbers = list(split_seeds(args.split, seeds * rooms))
         same = {name: settings[name] for name in ("method", "split", "depth", "frames")} | {
-            "masks": args.masks, "config": asdict(BUNDLED_MOON), "weights": weights_used()}
+            "masks": args.masks, "config": asdict(MOONSEG3R), "weights": weights_used()}
         settings |= same
         try:
             done = Kept(args.json, same, args.fresh)

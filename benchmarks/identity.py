@@ -21,8 +21,8 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from seg3r.api.geometry import load_bundled_cut3r
 from seg3r.models.cut3r import Cut3r
+from seg3r.presets.bundled import bundled_cut3r
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
@@ -96,7 +96,7 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("train", "val", "test"))
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
-    model = load_bundled_cut3r()
+    model = bundled_cut3r()
     torch.manual_seed(0)
     blank = Cut3r(model.config).eval()
     shares: dict[tuple[str, int], list[float]] = defaultdict(list)

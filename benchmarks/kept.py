@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from rich.table import Table
-from seg3r.api.files import write_json
-from seg3r.api.labelling import BUNDLED
 
 from seg3r.errors import InputError
+from seg3r.files import replacing, write_json
 from seg3r.metrics.instance_ap import ScenePrediction
+from seg3r.weights.bundled import FOLDER
 
 
 class Kept:
@@ -99,7 +99,7 @@ class Kept:
 
 def weights_used() -> dict[str, str]:
     """Bundled network -> first digits of its file's SHA-256: other weights measure something else."""
-    files = sorted(BUNDLED.glob("*/model.safetensors"))
+    files = sorted(FOLDER.glob("*/model.safetensors"))
     return {f.parent.name: hashlib.sha256(f.read_bytes()).hexdigest()[:12] for f in files}
 
 
@@ -110,14 +110,11 @@ def key(name: str, seed: int) -> str:
 
 def save_prediction(path: Path, said: ScenePrediction) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with replacing(path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(
             file, vertices=said.vertices.astype(np.int32), starts=said.starts, labels=said.labels, scores=said.scores,
             vertex_count=np.array(said.vertex_count),
         )
-    temporary.replace(path)
 
 
 def load_prediction(path: Path) -> ScenePrediction:

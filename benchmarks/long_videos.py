@@ -25,18 +25,19 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from seg3r.api.geometry import reconstructor
-from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 
 from kept import Kept, key, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
+from seg3r.choices import Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import MappedRoom, Placement, map_room
+from seg3r.evaluate.one_camera import PlacedRoom, place_room
 from seg3r.evaluate.placement import LEAST_VIEWS
 from seg3r.metrics.geometry import path_length, umeyama
 from seg3r.metrics.instance_ap import evaluate_scenes
 from seg3r.metrics.protocol import protocol_from_classes
+from seg3r.presets import Bundled, moonseg3r, reconstructor
+from seg3r.presets.bundled import MOONSEG3R
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
@@ -97,10 +98,10 @@ class Logged:
 def geometry_of(name: str, reset_every: int) -> Reconstructor:
     """By the name of a row."""
     if name in (ODOMETRY, TRUE):
-        return reconstructor("odometry" if name == ODOMETRY else "sensor", tokens=True)
+        return reconstructor("odometry" if name == ODOMETRY else "sensor", Bundled(), tokens=True)
     pose, update = name.split(", ")
     anew, gate = UPDATES[update]
-    return reconstructor("cut3r", pose=pose, reset_every=reset_every * anew, gate=gate)
+    return Bundled().cut3r(pose=pose, reset_every=reset_every * anew, gate=gate)
 
 
 def names_of(poses: Sequence[str]) -> list[str]:
@@ -111,12 +112,13 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     """One row on one walk: drift, time, and for each placement the curve."""
     geometry = Logged(geometry_of(name, reset_every))
     segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
-    config = replace(BUNDLED_MOON, consensus=0.0 if masks == "truth" else 0.5)  # perfect masks have no pieces to join
-    mapped = map_room(
-        moonseg3r("bundled", config, geometry, segment=segment), room, tuple(PLACEMENTS), online_every
+    # Perfect masks have no pieces to join.
+    config = replace(MOONSEG3R, consensus=0.0) if masks == "truth" else MOONSEG3R
+    placed = place_room(
+        moonseg3r("bundled", config, reconstruct=geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )
     true = np.stack([c.T_world_cam.numpy() for c in room.recording.cameras])
-    curves = {placement: curve(mapped, placement) for placement in PLACEMENTS}
+    curves = {placement: curve(placed, placement) for placement in PLACEMENTS}
     order = sorted(geometry.poses)
     if len(order) < LEAST_VIEWS:
         return {"frames": len(order), "curves": curves}
@@ -137,12 +139,12 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     return {**figures, "curves": curves}
 
 
-def curve(mapped: MappedRoom, placement: Placement) -> list[list[float | None]]:
+def curve(placed: PlacedRoom, placement: Placement) -> list[list[float | None]]:
     """[frames, AP, AP50, AP25] after so many frames, against all that the whole walk shows."""
     protocol = protocol_from_classes(CLASSES[1:], STRUCTURAL)
     points: list[list[float | None]] = []
-    for frames, said in sorted(mapped.said[placement].items()):
-        overall = evaluate_scenes([mapped.room.truth.ids], [said], protocol, True, "ranked").overall.as_json()
+    for frames, prediction in sorted(placed.predictions[placement].items()):
+        overall = evaluate_scenes([placed.room.truth.ids], [prediction], protocol, True, "ranked").overall.as_json()
         points.append([frames, *(None if overall[m] is None else round(overall[m], 4) for m in MEASURES)])
     return points
 

@@ -23,7 +23,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from seg3r.api.geometry import load_bundled_cut3r
+from seg3r.presets.bundled import bundled_cut3r
 from seg3r.reconstruct.cut3r import FOCALS, Cut3rReconstructor
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, View
@@ -91,7 +91,7 @@ def growth(told: list[Look]) -> list[str]:
 def measured(frames: int, side: int, pose: Any, every: int = SETTLED) -> list[Look]:
     """The bundled network on a walk."""
     stage = Cut3rReconstructor(
-        load_bundled_cut3r(), side=side, view_side=max(SIZE), least_confidence=1.0, layers=2, pose=pose
+        bundled_cut3r(), side=side, view_side=max(SIZE), least_confidence=1.0, layers=2, pose=pose
     )
     return list(looks(stage, there_and_back(frames), every))
 

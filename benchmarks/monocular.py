@@ -27,21 +27,12 @@ from jaxtyping import Float32
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from seg3r.api.geometry import reconstructor
-from seg3r.api.mapping import frames
 from torch import Tensor
 
+from seg3r.api import frames
 from seg3r.errors import InputError
-from seg3r.metrics.geometry import (
-    absrel,
-    ate,
-    confident_share,
-    drift,
-    path_length,
-    relative_errors,
-    scale_breaks,
-    within,
-)
+from seg3r.metrics.geometry import absrel, ate, drift, path_length, relative_errors, scale_breaks, within
+from seg3r.presets import Bundled, GeometryOptions, reconstructor
 from seg3r.protocols import Reconstructor
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Camera, Frame, View
@@ -250,9 +241,8 @@ def measure(args: argparse.Namespace) -> None:
     runs = []
     for seed in range(args.seeds if args.reconstruct in SEEDED else 1):
         console.print(f"seed {seed} of {args.recording}, {args.reconstruct}")
-        geometry = reconstructor(
-            args.reconstruct, seed=seed, focal_px=args.focal_px, centre_px=centre_px, folder=args.folder
-        )
+        options = GeometryOptions(focal_px=args.focal_px, centre_px=centre_px, folder=args.folder, seed=seed)
+        geometry = reconstructor(args.reconstruct, Bundled(), options)
         found = run(geometry, source, known, args.reconstruct != "sensor")
         runs.append({"seed": seed, **{name: rounded(value) for name, value in found.items()}})
     settings = {

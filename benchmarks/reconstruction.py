@@ -22,7 +22,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64
 from rich.console import Console
-from seg3r.api.geometry import reconstructor
 from torch import nn
 
 from kept import Kept, key, mean_and_spread, table, weights_used
@@ -37,6 +36,7 @@ from seg3r.metrics.geometry import (
     umeyama,
     within,
 )
+from seg3r.presets import Bundled, GeometryOptions, reconstructor
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.cut3r import Cut3rReconstructor, matrix
 from seg3r.rooms import split_seeds
@@ -216,11 +216,10 @@ def plain(figures: Mapping[str, float]) -> dict[str, float | None]:
 
 def geometry_of(name: str, room: RoomsSource) -> Reconstructor:
     """The source of a pass."""
-    if name == "cut3r":
-        return reconstructor("cut3r", pose="solver")
-    if name == "sensor":
-        return reconstructor("sensor")
-    return reconstructor("odometry", focal_px=float(room.cameras[0].K[0, 0]) if name.endswith(" known") else None)
+    if name in ("cut3r", "sensor"):
+        return reconstructor(name, Bundled())
+    focal_px = float(room.cameras[0].K[0, 0]) if name.endswith(" known") else None
+    return reconstructor("odometry", Bundled(), GeometryOptions(focal_px=focal_px))
 
 
 def measure_room(name: str, room: RoomsSource, progress: Callable[[int], None]) -> dict[str, dict[str, float | None]]:

@@ -20,8 +20,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
-from seg3r.api.geometry import Geometry, reconstructor
+from seg3r.choices import Geometry
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
+from seg3r.presets import Bundled, reconstructor
 from seg3r.protocols import Reconstructor
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
@@ -80,7 +81,7 @@ def measure(split: str, rooms: int, frames: int) -> list[dict[str, Any]]:
         counts = []
         for seed in split_seeds(split, rooms):
             with console.status(f"{name}, rooms:{seed}"):
-                counts.append(walk(seed, frames, reconstructor(name, seed=0)))
+                counts.append(walk(seed, frames, reconstructor(name, Bundled())))
         rows.append({
             "reconstruct": name,
             "right": round(sum(c.right for c in counts) / max(1, sum(c.recalls for c in counts)), 4),

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from seg3r.api.labelling import ROOM_WORDS, namer_of
-from seg3r.api.mapping import moonseg3r
 
 from hall import THINGS, Hall
+from seg3r.choices import LabelerName
 from seg3r.datasets.scannet import SCANNET20
 from seg3r.embed.refined_queries import RefinedQueries
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.instance_ap import ScenePrediction, evaluate_scenes
+from seg3r.presets import ROOM_WORDS, Bundled, labeler_of, moonseg3r
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
 from seg3r.superpoints import mesh_superpoints
@@ -115,14 +115,15 @@ def scene_seconds(frames: int) -> dict[str, Any]:
     mapper = opentrack3d()
     for frame in recording:
         mapper.step(frame)
-    mapper.refined()  # compiles
+    mapper.refine(mapper.scene.copy())  # compiles
     scene = mapper.refined()
-    seconds = {"refine_s": mapper.refine.seconds[-1], "instances": len(scene), "frames": frames}
-    for labels in ("nearest", "mllm"):
-        namer = namer_of(labels)
+    seconds = {"refine_s": mapper.seconds["refine"][-1], "instances": len(scene), "frames": frames}
+    names: tuple[LabelerName, ...] = ("nearest", "mllm")
+    for name in names:
+        labeler = labeler_of(name, Bundled())
         start = time.perf_counter()
-        namer(scene, ROOM_WORDS.words)
-        seconds[f"label_{labels}_s"] = time.perf_counter() - start
+        labeler(scene, ROOM_WORDS.words)
+        seconds[f"label_{name}_s"] = time.perf_counter() - start
     return {name: round(value, 3) for name, value in seconds.items()}
 
 
@@ -134,7 +135,7 @@ def one_camera(early: int, late: int) -> dict[str, Any]:
         pass
     groups = {"reconstruct": ("reconstruct",), "segment": ("segment",), "refine_and_memory": ("embed",),
               "associate_and_scene": ("lift", "associate", "add", "maintain")}
-    embed = mapper.embed.stage
+    embed = mapper.embed
     assert isinstance(embed, RefinedQueries)
 
     def ms(stages: Sequence[str], at: int) -> float:

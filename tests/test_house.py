@@ -17,7 +17,7 @@ HOUSE = Path(seg3r.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("*.py"))
 
-GROUND = {"errors", "types", "geometry", "kernels", "text", "lock", "files", "reading"}
+GROUND = {"errors", "choices", "types", "geometry", "kernels", "text", "lock", "files", "reading"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label", "answer"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "describe", "language"}
 """What a stage may stand on."""
@@ -26,13 +26,13 @@ OUTLOOK = GROUND | {"scene", "superpoints", "describe"}
 WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods", "metrics", "datasets", "presets"}
 
 MAY_IMPORT = {
-    "errors": set(), "kernels": set(), "geometry": set(), "text": set(), "lock": {"errors", "text"},
+    "errors": set(), "choices": set(), "kernels": set(), "geometry": set(), "text": set(), "lock": {"errors", "text"},
     "files": {"errors", "lock"}, "reading": {"errors", "text"}, "types": {"errors"},
     "weights": {"errors", "files", "reading", "text"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": {"errors", "kernels"},
     "protocols": {"types", "scene"},
     "lift": GROUND | {"scene"},
-    "describe": OUTLOOK, "language": GROUND | {"protocols", "weights"},
+    "describe": OUTLOOK, "language": GROUND | {"models", "protocols", "weights"},
     **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"}, "answer": HALL | {"label"},
     "mapper": GROUND | {"protocols", "scene"},
     "methods": HALL | STAGES | {"mapper"},

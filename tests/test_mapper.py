@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import time
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from seg3r.errors import InputError
 from seg3r.geometry import invert, rigid, rounded_pose, transform
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
+from seg3r.protocols import Observer
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.refine.chain import Chain
 from seg3r.scene import SceneMap
-from seg3r.types import Frame, View
+from seg3r.types import Answer, Frame, Segments, View
 from tests.loops import (
     Looks,
     Sloppy,
@@ -29,6 +34,7 @@ from tests.loops import (
     run,
     segments_of,
 )
+from tests.reconstruct.remembering import Late
 from tests.worlds import table_scene, walk
 
 WALKED = walk(table_scene(), 10, (60, 80))
@@ -271,14 +277,146 @@ def test_a_map_can_be_continued_by_another_mapper() -> None:
     assert_same_map(through, run(second, WALKED[5:]))
 
 
-def test_every_stage_is_timed() -> None:
+def test_every_stage_is_timed_and_none_in_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that ticks whenever somebody looks at it: a stage that was timed within another took longer."""
+    ticks = itertools.count()
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     mapper = mapper_of(WALKED)
     run(mapper, WALKED[:3])
     mapper.refined()
-    counts = {name: len(seconds) for name, seconds in mapper.seconds.items()}
-    assert counts.pop("refine") == 1
-    assert set(counts.values()) == {3}
-    assert min(min(seconds) for seconds in mapper.seconds.values()) >= 0
+    assert mapper.seconds.pop("refine") == [1.0]
+    assert mapper.seconds == {
+        stage: [1.0] * 3 for stage in ("reconstruct", "segment", "embed", "lift", "associate", "add", "maintain")}
+
+
+# ---- a reconstructor that waits --------------------------------------------------------------------------------------
+
+
+def late(lag: int = 3) -> Mapper:
+    mapper = sloppy()
+    mapper.reconstruct = Late(Sensor(), lag)
+    return mapper
+
+
+def test_a_with_block_takes_what_a_reconstructor_still_owes() -> None:
+    with late() as mapper:
+        run(mapper, WALKED)
+        assert mapper.scene.frames == len(WALKED) - 3
+    assert mapper.scene.frames == len(WALKED)
+    assert_same_map(mapper.scene, run(sloppy(), WALKED))
+
+
+def test_run_takes_it_too_and_tells_of_it() -> None:
+    mapper = late()
+    frames = [scene.frames for scene in mapper.run(frame for frame, _ in WALKED)]
+    assert frames == [*[0] * 3, *range(1, len(WALKED) - 2), len(WALKED)]
+
+
+def test_an_error_in_a_with_block_ends_it_as_it_is() -> None:
+    """Half of a recording is no recording: nothing more is taken, and the error comes out."""
+    mapper = late()
+    with pytest.raises(ZeroDivisionError), mapper:
+        run(mapper, WALKED[:5])
+        raise ZeroDivisionError
+    assert mapper.scene.frames == 2
+    with pytest.warns(UserWarning, match="3 frames wait"):
+        mapper.refined()
+
+
+def test_a_run_that_is_left_takes_nothing_more() -> None:
+    mapper = late()
+    stream = mapper.run(frame for frame, _ in WALKED)
+    for _ in range(5):
+        next(stream)
+    stream.close()
+    assert mapper.scene.frames == 2
+
+
+def test_a_result_without_the_frames_that_wait_is_warned_of() -> None:
+    """The last frames of one camera would be lost, silently."""
+    mapper = late()
+    run(mapper, WALKED)
+    with pytest.warns(UserWarning, match=r"3 frames wait for later ones .* call finish\(\) after the last"):
+        mapper.refined()
+    mapper.finish()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mapper.refined()
+        sloppy_one = sloppy()
+        run(sloppy_one, WALKED)
+        sloppy_one.refined()  # nobody waits there
+        with late() as other:
+            run(other, WALKED)
+            other.refined()  # on the way: somebody will call finish
+
+
+# ---- results and observers -------------------------------------------------------------------------------------------
+
+
+def test_a_result_is_made_once_for_each_map() -> None:
+    mapper = sloppy()
+    run(mapper, WALKED[:4])
+    first = mapper.refined()
+    assert mapper.refined() is first and len(mapper.seconds["refine"]) == 1
+    mapper.step(WALKED[4][0])
+    second = mapper.refined()
+    assert second is not first and second.frames == 5
+    assert len(mapper.seconds["refine"]) == 2
+    mapper.scene = first.copy()
+    assert mapper.refined() is not second, "another map was put in its place"
+
+
+def test_a_question_does_not_refine_again() -> None:
+    """What an answerer knows of a map counts for the next question."""
+    asked: list[SceneMap] = []
+
+    def answer(scene: SceneMap, question: str) -> Answer:
+        asked.append(scene)
+        return Answer(question, (), ())
+
+    mapper = sloppy()
+    mapper.answer = answer
+    run(mapper, WALKED[:4])
+    assert mapper.ask("the chair").question == "the chair"
+    mapper.ask("the table")
+    assert asked[0] is asked[1] is mapper.refined()
+    assert len(mapper.seconds["refine"]) == 1
+    mapper.answer = None
+    with pytest.raises(InputError, match="nobody who answers"):
+        mapper.ask("the chair")
+
+
+def test_observers_see_every_view_with_its_segments_and_their_instances() -> None:
+    seen: list[tuple[int, torch.Tensor]] = []
+    order: list[str] = []
+
+    class First:
+        def __call__(self, view: View, segments: Segments, ids: torch.Tensor) -> None:
+            assert len(segments) == len(ids) and view.frame.index == len(seen)
+            assert mapper.scene.frames == len(seen) + 1, "the view is in the map"
+            seen.append((view.frame.index, ids.clone()))
+            order.append("first")
+
+    def second(view: View, segments: Segments, ids: torch.Tensor) -> None:
+        order.append("second")
+
+    mapper, alone = sloppy(), sloppy()
+    mapper.observers += [First(), second]
+    assert all(isinstance(each, Observer) for each in mapper.observers)
+    run(mapper, WALKED)
+    assert [index for index, _ in seen] == list(range(len(WALKED)))
+    assert order == ["first", "second"] * len(WALKED)
+    assert {int(i) for _, ids in seen for i in ids} == set(range(mapper.scene.next_id)), "every id was once given"
+    assert_same_map(mapper.scene, run(alone, WALKED))
+
+
+def test_observers_see_what_comes_at_the_end() -> None:
+    indices: list[int] = []
+    with late() as mapper:
+        mapper.observers.append(lambda view, segments, ids: indices.append(view.frame.index))
+        run(mapper, WALKED)
+        assert indices == list(range(len(WALKED) - 3))
+    assert indices == list(range(len(WALKED)))
 
 
 def test_noisy_depth_still_gives_four_things() -> None:

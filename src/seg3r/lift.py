@@ -73,24 +73,26 @@ class Lift:
         )
 
         enough = np.flatnonzero(counts * stride**2 >= max(self.min_pixels, 1))
-        own = {i: pixels[starts[i] : starts[i] + counts[i]] for i in enough}
+        pixels_of = {i: pixels[starts[i] : starts[i] + counts[i]] for i in enough}
         scores = masks.scores.numpy()
         order = np.array(
-            sorted(own, key=lambda i: (own[i][0], counts[i], sizes[i], scores[i], own[i].tobytes())), np.int64
+            sorted(pixels_of, key=lambda i: (
+                pixels_of[i][0], counts[i], sizes[i], scores[i], pixels_of[i].tobytes()
+            )), np.int64
         )
         # By numpy: the threads of one array library must not wait for those of the other within a frame.
-        flat = np.concatenate([np.empty(0, np.int32), *(own[i] for i in order)]).astype(np.int64)
-        kept = torch.from_numpy(order)
+        flat = np.concatenate([np.empty(0, np.int32), *(pixels_of[i] for i in order)]).astype(np.int64)
+        chosen = torch.from_numpy(order)
         return Segments(
             points=torch.from_numpy(view.points.numpy().reshape(-1, 3).take(flat, axis=0)),
             colors=torch.from_numpy(view.frame.rgb.numpy().reshape(-1, 3).take(flat, axis=0)),
             segment_ids=torch.from_numpy(np.repeat(np.arange(len(order)), counts[order])),
             pixels=torch.from_numpy(np.stack((flat // W, flat % W), axis=1)),
-            scores=masks.scores[kept],
+            scores=masks.scores[chosen],
             areas=torch.from_numpy((sizes[order] * stride**2).astype(np.float32)),
             frame_index=view.frame.index,
             stride=stride,
-            features=None if masks.features is None else masks.features[kept],
-            identity=None if masks.identity is None else masks.identity[kept],
+            features=None if masks.features is None else masks.features[chosen],
+            identity=None if masks.identity is None else masks.identity[chosen],
             names=None if masks.names is None else tuple(masks.names[i] for i in order),
         )

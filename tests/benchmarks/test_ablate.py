@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from seg3r.api.geometry import Geometry, reconstructor
-from seg3r.api.mapping import BUNDLED_MOON, moonseg3r
 
-from seg3r.evaluate.one_camera import map_room
+import ablate
+from ablate import Shared
+from kept import Kept
+from seg3r.choices import Geometry
+from seg3r.evaluate.one_camera import place_room
+from seg3r.presets import Bundled, moonseg3r, reconstructor
+from seg3r.presets.bundled import MOONSEG3R
 from seg3r.segment.geometric import GeometricSegmenter
 
 SEED, FRAMES = 4, 3
@@ -21,28 +25,24 @@ PLACEMENTS = ("unprojected", "aligned")
 
 @pytest.mark.parametrize("reconstruct", ["sensor", "cut3r"])
 def test_replayed_equals_direct(reconstruct: Geometry) -> None:
-    from ablate import Shared
-
-    config = replace(BUNDLED_MOON, refine=False, memory=False)
+    config = replace(MOONSEG3R, refine=False, memory=False)
     shared = Shared(SEED, FRAMES, "noisy")
-    geometry = reconstructor(reconstruct, tokens=True)
-    direct = map_room(
-        moonseg3r("bundled", config, geometry, segment=GeometricSegmenter()), shared.room, PLACEMENTS)
+    geometry = reconstructor(reconstruct, Bundled(), tokens=True)
+    direct = place_room(
+        moonseg3r("bundled", config, reconstruct=geometry, segment=GeometricSegmenter()), shared.room, PLACEMENTS)
     views, segment = shared.views(reconstruct), shared.masks("geometric")
     for _ in range(2):
-        again = map_room(moonseg3r("bundled", config, views, segment=segment), shared.room, PLACEMENTS)
+        again = place_room(
+            moonseg3r("bundled", config, reconstruct=views, segment=segment), shared.room, PLACEMENTS)
         assert again.scale == direct.scale
         for placement in PLACEMENTS:
-            own, other = (m.said[placement][FRAMES] for m in (direct, again))
+            own, other = (m.predictions[placement][FRAMES] for m in (direct, again))
             assert len(own) > 0
             for name in ("vertices", "starts", "labels", "scores"):
                 assert np.array_equal(getattr(own, name), getattr(other, name))
 
 
 def test_an_interrupted_table_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ablate
-    from kept import Kept
-
     def table(*only: str) -> list[dict[str, object]]:
         args = argparse.Namespace(
             only=only, decisions=False, reconstruct=["sensor"], placement=PLACEMENTS, depth="clean", masks="truth")

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kept import Kept, mean_and_spread
 from seg3r.errors import InputError
 from seg3r.metrics.instance_ap import ScenePrediction
 
@@ -19,8 +20,6 @@ def never() -> dict[str, float]:
 
 
 def test_what_is_there_is_not_measured_again(tmp_path: Path) -> None:
-    from kept import Kept
-
     path = tmp_path / "table.json"
     first = Kept(path, SAME)
     assert first("a", lambda: {"AP": 0.5}) == {"AP": 0.5}
@@ -34,8 +33,6 @@ def test_what_is_there_is_not_measured_again(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_refused(tmp_path: Path) -> None:
-    from kept import Kept
-
     path = tmp_path / "table.json"
     Kept(path, SAME).put("a", {"AP": 0.5})
     with pytest.raises(InputError, match="another split"):
@@ -47,8 +44,6 @@ def test_other_settings_are_refused(tmp_path: Path) -> None:
 
 
 def test_predictions_lie_beside_the_json(tmp_path: Path) -> None:
-    from kept import Kept
-
     said = ScenePrediction.from_lists(
         [np.array([0, 3]), np.array([3, 4])], 6, np.ones(2, np.int64), np.array([0.5, 0.25])
     )
@@ -65,8 +60,6 @@ def test_predictions_lie_beside_the_json(tmp_path: Path) -> None:
 
 
 def test_mean_and_spread_of_groups() -> None:
-    from kept import mean_and_spread
-
     row = mean_and_spread([[{"a": 1.0, "b": None}, {"a": 3.0}], [{"a": 4.0}], []], ("a", "b"))
     assert (row["a"], row["std"]["a"]) == (3.0, 1.0)
     assert row["b"] is None

@@ -8,10 +8,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+import long_videos
+from long_videos import ODOMETRY, TRUE, charts, geometry_of, names_of
+
 
 def test_a_short_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import long_videos
-
     args = argparse.Namespace(
         split="train", seeds=1, rooms=1, frames=8, size=(120, 160), pose=(), reset_every=3, online_every=4,
         masks="truth", quick=False, fresh=False, json=tmp_path / "long.json", chart=None,
@@ -25,13 +26,11 @@ def test_a_short_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert row["scale"] == pytest.approx(1, abs=1e-3)
         assert row["ms_start"] > 0
     assert all(row["frames"] in (0, 8) for row in rows)  # so few and so small: odometry may find no start
-    monkeypatch.delattr(long_videos, "map_room")
+    monkeypatch.delattr(long_videos, "place_room")
     assert long_videos.measure(args) == rows
 
 
 def test_names_say_what_is_run() -> None:
-    from long_videos import ODOMETRY, TRUE, geometry_of, names_of
-
     names = names_of(("head",))
     assert names == ["head, plain", "head, reset", "head, gate", "head, both", ODOMETRY, TRUE]
     kinds = [geometry_of(name, 7) for name in names[:4]]
@@ -40,8 +39,6 @@ def test_names_say_what_is_run() -> None:
 
 
 def test_the_picture_has_a_panel_for_each_pose_and_placement() -> None:
-    from long_videos import charts
-
     rows = [
         {"name": f"{pose}, {update}", "placement": placement, "curve": [[50, 0.1, 0.2, 0.3], [100, None, 0.3, 0.4]]}
         for pose in ("solver", "head") for update in ("plain", "gate") for placement in ("unprojected", "aligned")

@@ -3,19 +3,10 @@ here are 100."""
 
 from __future__ import annotations
 
-from types import ModuleType
-
-import pytest
-
-from tests.benchmarks.loading import benchmark
+import memory
 
 
-@pytest.fixture(scope="module")
-def memory() -> ModuleType:
-    return benchmark("memory")
-
-
-def test_what_is_carried_does_not_grow(memory: ModuleType) -> None:
+def test_what_is_carried_does_not_grow() -> None:
     told = memory.measured(100, 32, "solver")
     assert [each.frame for each in told] == [50, 100]
     assert {"carried.state", "carried.memory", "seen.points", "focals"} <= told[0].carried.keys()
@@ -23,7 +14,7 @@ def test_what_is_carried_does_not_grow(memory: ModuleType) -> None:
     assert memory.growth(told) == []
 
 
-def test_growth_would_be_told(memory: ModuleType) -> None:
+def test_growth_would_be_told() -> None:
     """Views kept, a state that grows, memory taken."""
     stage, frames = memory.Cut3rReconstructor, memory.RoomsSource(11, frames=3, size=(48, 64), depth="clean")
     kept = []
@@ -33,7 +24,7 @@ def test_growth_would_be_told(memory: ModuleType) -> None:
             kept.append(super().__call__(frame))
             return kept[-1]
 
-    hoarder = Hoarder(memory.load_bundled_cut3r(), side=32, view_side=64, pose="head")
+    hoarder = Hoarder(memory.bundled_cut3r(), side=32, view_side=64, pose="head")
     first, second, third = memory.looks(hoarder, frames, 1)
     grown = memory.growth([first, second])
     assert len(grown) == 2 and "carries" in grown[0] and "views are alive" in grown[1]  # focal lengths are still few

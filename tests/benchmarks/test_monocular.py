@@ -8,31 +8,25 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import monocular
 from seg3r.errors import InputError
 from seg3r.rooms import write_room
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Camera, Frame
-from tests.benchmarks.loading import benchmark
 
 SIZE, FRAMES, STEPS = (48, 64), 8, 60
 FIGURES = {"ate_m", "path_m", "absrel", "coverage", "fps", "registered", "scale_breaks"}
 
 
-@pytest.fixture(scope="module")
-def monocular() -> ModuleType:
-    return benchmark("monocular")
-
-
 @pytest.fixture
 def command(
-    monocular: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., dict[str, Any]]:
     """Words -> what was written."""
 
@@ -77,7 +71,7 @@ def test_what_cannot_be_measured_is_one_line(
     for words, why in (
         (("rooms:x",), "rooms:SEED"), (("nowhere",), "nowhere"),
         (("rooms:3", "--frames", "2", "--size", "48", "64"), "fewer than three frames"),
-        (("rooms:3", "--frames", "3", "--size", "48", "64", "--reconstruct", "saved"), "name its folder"),
+        (("rooms:3", "--frames", "3", "--size", "48", "64", "--reconstruct", "saved"), "name it"),
     ):
         with pytest.raises(SystemExit):
             command(*words)
@@ -92,7 +86,7 @@ def video() -> list[Frame]:
     return list(RoomsSource(3, frames=FRAMES, size=SIZE, depth="clean"))
 
 
-def test_frames_are_found_again_in_a_video(monocular: ModuleType, video: list[Frame]) -> None:
+def test_frames_are_found_again_in_a_video(video: list[Frame]) -> None:
     """By their looks, whatever their numbers; compression may have touched them."""
     shift = torch.tensor([3, -2, 2], dtype=torch.int16)
     recording = [
@@ -105,7 +99,7 @@ def test_frames_are_found_again_in_a_video(monocular: ModuleType, video: list[Fr
     assert all(found[at] is known[n] for n, at in enumerate((1, 4, 6)))
 
 
-def test_another_walk_and_another_order_are_refused(monocular: ModuleType, video: list[Frame]) -> None:
+def test_another_walk_and_another_order_are_refused(video: list[Frame]) -> None:
     recording = [replace(video[at], index=n) for n, at in enumerate((1, 6, 4))]
     known = monocular.truths(recording)
     with pytest.raises(InputError, match=r"frame 2 of the recording.*same walk"):
@@ -118,7 +112,7 @@ def test_another_walk_and_another_order_are_refused(monocular: ModuleType, video
 # ---- the figures -----------------------------------------------------------------------------------------------------
 
 
-def walked(monocular: ModuleType, speeds: np.ndarray, size: float = 1.0) -> tuple[dict[int, Any], dict[int, Any]]:
+def walked(speeds: np.ndarray, size: float = 1.0) -> tuple[dict[int, Any], dict[int, Any]]:
     """(what is said, what is true) of a walk along an arc of 5 cm steps; each step is told `speeds` times as long,
     and all depth `size` times as far."""
     turn = np.linspace(0, 1.5, STEPS)
@@ -135,8 +129,8 @@ def walked(monocular: ModuleType, speeds: np.ndarray, size: float = 1.0) -> tupl
     return kept, known
 
 
-def test_a_scale_of_its_own_costs_nothing(monocular: ModuleType) -> None:
-    kept, known = walked(monocular, np.full(STEPS, 0.4), 0.4)
+def test_a_scale_of_its_own_costs_nothing() -> None:
+    kept, known = walked(np.full(STEPS, 0.4), 0.4)
     said = monocular.measured(kept, known, [])
     assert said["ate_m"] == pytest.approx(0, abs=1e-9) and said["scale"] == pytest.approx(2.5)
     assert said["absrel"] == pytest.approx(0, abs=1e-6) and said["within_1.25"] == said["coverage"] == 1
@@ -145,8 +139,8 @@ def test_a_scale_of_its_own_costs_nothing(monocular: ModuleType) -> None:
     assert said["path_m"] == pytest.approx(0.05 * (STEPS - 1), rel=0.05)
 
 
-def test_depth_of_another_scale_than_the_walk_is_wrong(monocular: ModuleType) -> None:
-    said = monocular.measured(*walked(monocular, np.full(STEPS, 0.4), 0.8), [])
+def test_depth_of_another_scale_than_the_walk_is_wrong() -> None:
+    said = monocular.measured(*walked(np.full(STEPS, 0.4), 0.8), [])
     assert said["ate_m"] == pytest.approx(0, abs=1e-9)
     assert said["absrel"] == pytest.approx(1, abs=1e-5) and said["within_1.25"] == 0
 
@@ -155,15 +149,15 @@ def test_depth_of_another_scale_than_the_walk_is_wrong(monocular: ModuleType) ->
     ([], 0), ([(35, "lost")], 1), ([(35, "focal"), (33, "dropped")], 0), ([(0, "lost")], 0),
 ])
 def test_a_broken_scale_is_counted_and_so_is_its_announcement(
-    monocular: ModuleType, events: list[tuple[int, str]], announced: int
+    events: list[tuple[int, str]], announced: int
 ) -> None:
-    said = monocular.measured(*walked(monocular, np.where(np.arange(STEPS) < 30, 1.0, 3.0)), events)
+    said = monocular.measured(*walked(np.where(np.arange(STEPS) < 30, 1.0, 3.0)), events)
     assert said["scale_breaks"] == 1 and abs(said["breaks_at"][0] - 30) <= 2
     assert said["announced"] == announced and said["ate_m"] > 0.05
 
 
-def test_too_little_to_tell_is_nan_and_null(monocular: ModuleType) -> None:
-    kept, known = walked(monocular, np.ones(STEPS))
+def test_too_little_to_tell_is_nan_and_null() -> None:
+    kept, known = walked(np.ones(STEPS))
     said = monocular.measured({n: kept[n] for n in (0, 1)}, known, [(3, "lost")])
     assert math.isnan(said["ate_m"]) and math.isnan(said["absrel"]) and said["scale_breaks"] == 0
     assert said["compared"] == 2 and monocular.rounded(said["ate_m"]) is None

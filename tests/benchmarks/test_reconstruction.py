@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seg3r.api.geometry import reconstructor
+import reconstruction
+from reconstruction import ROWS, Seen, drifts, measured, moved, walk
+from seg3r.presets import Bundled
 from seg3r.sources.rooms import RoomsSource
 
 
@@ -23,14 +25,10 @@ def line(n: int, step: float = 0.1) -> np.ndarray:
 
 
 def seen(depth: float, truth: float = 2.0) -> object:
-    from reconstruction import Seen
-
     return Seen(np.full((4, 4), depth, np.float32), np.ones((4, 4), bool), np.full((4, 4), truth, np.float32))
 
 
 def test_another_unit_is_no_error() -> None:
-    from reconstruction import measured
-
     true = line(40)
     own = true.copy()
     own[:, :3, 3] *= 0.25
@@ -44,16 +42,12 @@ def test_another_unit_is_no_error() -> None:
 
 
 def test_depth_and_trajectory_have_scales_of_their_own() -> None:
-    from reconstruction import measured
-
     figures = measured(dict(enumerate(line(10))), {i: seen(1.0) for i in range(10)}, line(10), ())
     assert figures["absrel"] == pytest.approx(0.5)
     assert figures["absrel_median"] == pytest.approx(0, abs=1e-6)
 
 
 def test_drift_is_a_share_of_the_path_and_gaps_do_not_count() -> None:
-    from reconstruction import drifts, moved
-
     true = np.tile(np.eye(4), (50, 1, 1))
     true[:, 0, 3] = 0.1 * np.arange(50)
     own = {i: true[i].copy() for i in range(50) if not 20 <= i < 30}
@@ -68,11 +62,9 @@ def test_drift_is_a_share_of_the_path_and_gaps_do_not_count() -> None:
 
 
 def test_the_head_is_heard_while_the_solver_gives_the_pose() -> None:
-    from reconstruction import ROWS, walk
-
     room = RoomsSource(3, frames=3, size=(60, 80), depth="clean", keep=True)
-    said = walk(reconstructor("cut3r"), ROWS["cut3r"], room, True, lambda _: None)
-    head = reconstructor("cut3r", pose="head")
+    said = walk(Bundled().cut3r(), ROWS["cut3r"], room, True, lambda _: None)
+    head = Bundled().cut3r(pose="head")
     for frame in room:
         own = head(frame)[0]
         assert np.array_equal(said.poses["cut3r, head"][frame.index], own.camera.T_world_cam.numpy())
@@ -80,8 +72,6 @@ def test_the_head_is_heard_while_the_solver_gives_the_pose() -> None:
 
 
 def test_the_true_geometry_is_flawless_and_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import reconstruction
-
     args = argparse.Namespace(
         split="train", seeds=1, rooms=1, frames=18, size=(60, 80), only=("sensor",), quick=False, fresh=False,
         json=tmp_path / "table.json",

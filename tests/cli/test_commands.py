@@ -16,6 +16,9 @@ import torch
 from PIL import Image
 
 from seg3r.cli import main
+from seg3r.presets.words import ROOM_WORDS
+from seg3r.rooms import split_seeds
+from seg3r.sources.rooms import RoomsSource
 from tests.commands import refused
 from tests.worlds import table_scene, walk, write_recording
 
@@ -69,7 +72,7 @@ def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_
 
 def start_and_kill(words: list[str], partial: Path) -> None:
     """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
-    code = "import sys; from importlib import import_module as of; of('seg3r.api.run').CHECKPOINT_S = 0.0\n" \
+    code = "import sys; from seg3r.api import run; run.CHECKPOINT_S = 0.0\n" \
            "from seg3r.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -125,12 +128,19 @@ def test_evaluate_map_against_a_labelled_cloud(
 
 
 def test_superpoints_of_a_mesh(tmp_path: Path) -> None:
+    """A box has six sides, and the command says of each vertex what the function says."""
     import trimesh
 
-    trimesh.creation.box((1, 1, 1)).subdivide().subdivide().export(tmp_path / "box.ply")
-    main(["superpoints", str(tmp_path / "box.ply"), "--k", "0.01", "--min-verts", "2", "--out",
-          str(tmp_path / "labels.npy")])
-    assert np.load(tmp_path / "labels.npy").ndim == 1
+    from seg3r.superpoints import mesh_superpoints, read_mesh
+
+    path, out = tmp_path / "box.ply", tmp_path / "labels.npy"
+    trimesh.creation.box((1, 1, 1)).subdivide().subdivide().subdivide().export(path)
+    main(["superpoints", str(path), "--k", "0.01", "--min-verts", "2", "--out", str(out)])
+    labels = np.load(out)
+    vertices, faces = read_mesh(path)
+    assert labels.tolist() == mesh_superpoints(vertices, faces, 0.01, 2).tolist() and len(labels) == len(vertices)
+    main(["superpoints", str(path), "--k", "0.01", "--min-verts", "50", "--out", str(out)])
+    assert len(np.unique(np.load(out))) < len(np.unique(labels)), "the options arrive"
 
 
 def test_info_as_json(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -144,7 +154,6 @@ def test_info_as_json(recording: Path, capsys: pytest.CaptureFixture[str]) -> No
     ("words", "said"),
     [
         (("run", "opentrack3d", "nowhere", "--out", "OUT"), "nowhere"),
-        (("run", "nothing3d", "RECORDING", "--out", "OUT"), "opentrack3d"),
         (("run", "opentrack3d", "RECORDING", "--out", "FILE"), "file"),
         (("run", "opentrack3d", "RECORDING", "--masks", "masks_none", "--out", "OUT"), "masks_none"),
         (("run", "opentrack3d", "RECORDING", "--masks", "truth", "--out", "OUT"), "truth"),
@@ -171,6 +180,16 @@ def test_bad_input_is_refused_in_one_line(
     assert {p.name for p in tmp_path.iterdir()} == {"file", "EMPTY"}  # nothing half-written, nothing left behind
 
 
+def test_a_method_that_is_none_is_refused_with_those_that_are(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["run", "nothing3d", str(recording), "--out", str(tmp_path / "map")])
+    said = "".join(capsys.readouterr())
+    assert stop.value.code not in (0, None) and "nothing3d" in said
+    assert "opentrack3d" in said and "moonseg3r" in said and not list(tmp_path.iterdir())
+
+
 def test_help_and_import_are_light() -> None:
     code = "import sys, seg3r, seg3r.cli; sys.exit(int(any(m in sys.modules for m in ('torch', 'numba', 'numpy'))))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
@@ -179,21 +198,45 @@ def test_help_and_import_are_light() -> None:
 # ---- names and answers -----------------------------------------------------------------------------------------------
 
 
-def test_a_map_is_asked(recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Names come from a word list by the bundled weights; answers too; nonsense is one line."""
-    (tmp_path / "words.txt").write_text("box, carton\ntable\n")
-    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--vocabulary", str(tmp_path / "words.txt"),
-          "--labels", "nearest", "--out", str(tmp_path / "map")])
-    told = json.loads((tmp_path / "map" / "instances.json").read_text())["instances"]
-    assert told and {each["name"] for each in told} <= {"box", "table", None}
-    main(["ask", str(tmp_path / "map"), "the box", "--json", str(tmp_path / "answer.json")])
-    answer = json.loads((tmp_path / "answer.json").read_text())
-    assert {"answers", "text"} <= answer.keys()
-    assert all({"id", "score", "name"} == each.keys() for each in answer["answers"])
-    assert {each["id"] for each in answer["answers"]} <= {each["id"] for each in told}
+@pytest.fixture(scope="module")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A furnished room on disk, seen ten times."""
+    folder = tmp_path_factory.mktemp("rooms") / "room"
+    main(["rooms", "--seed", str(split_seeds("val", 1)[0]), "--frames", "10", "--size", "320x240", "--depth", "clean",
+          "--out", str(folder)])
+    return folder
+
+
+def test_a_map_is_named_and_asked(furnished: Path, tmp_path: Path) -> None:
+    """By the bundled weights: most things get a name, some the right one, and what is asked for by name is found."""
+    map_folder = tmp_path / "map"
+    main(["run", "opentrack3d", str(furnished), "--masks", "truth", "--vocabulary", "rooms", "--labels", "nearest",
+          "--out", str(map_folder)])
+    told = json.loads((map_folder / "instances.json").read_text())["instances"]
+    names = [each["name"] for each in told if each["name"] is not None]
+    assert len(names) > len(told) / 2 and set(names) <= set(ROOM_WORDS.names)
+    there = {thing.name for thing in RoomsSource(split_seeds("val", 1)[0], frames=1).room.objects}
+    assert len(set(names) & there) >= 3, f"of {there} it found {names}"
+    for name in sorted(set(names) & there)[:3]:
+        main(["ask", str(map_folder), f"the {name}", "--json", str(tmp_path / "answer.json")])
+        answer = json.loads((tmp_path / "answer.json").read_text())
+        assert {"question", "answers", "text"} == answer.keys() and answer["question"] == f"the {name}"
+        assert all({"id", "score", "name"} == each.keys() for each in answer["answers"])
+        assert {each["id"] for each in told if each["name"] == name} & {each["id"] for each in answer["answers"]}
+        first = answer["answers"][0]
+        assert first["name"] == name and answer["text"].startswith(f"{name} #{first['id']}")
+    main(["ask", str(map_folder), "the purple elephant", "--json", str(tmp_path / "answer.json")])
+    other = json.loads((tmp_path / "answer.json").read_text())
+    assert len(other["answers"]) < len(told), "what is not there is not everything"
+
+
+def test_a_question_that_cannot_be_put_is_one_line(
+    recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["run", "opentrack3d", str(recording), "--masks", "masks_truth", "--out", str(tmp_path / "map")])
     assert "no such map" in refused(capsys, "ask", str(tmp_path / "nowhere"), "the box")
     assert "empty question" in refused(capsys, "ask", str(tmp_path / "map"), " ")
-    assert "--chat: qwen3-vl-4b" in refused(capsys, "ask", str(tmp_path / "map"), "x", "--chat", "qwen3-vl-4b")
+    assert "qwen3-vl-4b is asked only" in refused(capsys, "ask", str(tmp_path / "map"), "x", "--chat", "qwen3-vl-4b")
 
 
 def test_words_that_are_not_there_are_said_before_any_frame(
@@ -201,7 +244,7 @@ def test_words_that_are_not_there_are_said_before_any_frame(
 ) -> None:
     common = ["run", "opentrack3d", str(recording), "--out", str(tmp_path / "map")]
     assert "neither a file nor one of" in refused(capsys, *common, "--vocabulary", "nowhere.txt")
-    assert "--labels: nearest needs a vocabulary" in refused(capsys, *common, "--labels", "nearest")
+    assert "vocabulary" in refused(capsys, *common, "--labels", "nearest")
     assert "weights fetch" in refused(capsys, *common, "--preset", "foundation")
     assert not (tmp_path / "map").exists()
 

@@ -7,8 +7,8 @@ import torch
 
 from seg3r.describe.best_views import best_views, share_in_view
 from seg3r.scene import SceneMap
-from tests.label.seen import camera_at, sighting, square
 from tests.maps import table_map
+from tests.seen import camera_at, sighting, square
 
 HALF = torch.stack((torch.zeros(50), torch.linspace(-1, 1, 50), torch.zeros(50)), 1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from seg3r.describe.crops import CONTOUR, closed, contoured, faded, plain
-from tests.label.seen import sighting, square
+from tests.seen import sighting, square
 
 
 def lattice(mask: torch.Tensor, stride: int = 3) -> torch.Tensor:

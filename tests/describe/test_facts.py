@@ -18,8 +18,8 @@ from seg3r.describe.facts import (
 from seg3r.rooms.texture import COLORS as ROOM_COLORS
 from seg3r.scene import SceneMap
 from seg3r.scene.upright import upright_axes
-from tests.label.seen import map_of, place_of
 from tests.maps import table_map
+from tests.seen import map_of, place_of
 from tests.worlds import BoxWorld
 
 # floor | table | box and cup on the table | crate beside the table | crate far off, larger | picture in the air

@@ -14,31 +14,16 @@ import torch
 
 from seg3r.errors import InputError
 from seg3r.evaluate.datasets import DatasetResult, PlacedMap, evaluate_dataset, where_it_lies
-from seg3r.geometry import transform, unproject
 from seg3r.mapper import Mapper
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import open_source
-from seg3r.types import Frame, View
+from seg3r.types import Frame
+from tests.datasets import lookalikes
+from tests.datasets.table import SCENES, WALKED, surface
 from tests.loops import mapper_of
-from tests.worlds import table_scene, walk, write_recording
-
-from . import lookalikes
-
-WALKED = walk(table_scene(), 8, (120, 160))
-SCENES = ("scene0011_00", "scene0015_00")
-
-
-def surface() -> tuple[np.ndarray, np.ndarray]:
-    """Points of two views, and the truth id of each."""
-    points, ids = [], []
-    for frame, truth in (WALKED[0], WALKED[3]):
-        assert frame.depth is not None and frame.camera is not None
-        seen = frame.depth > 0
-        world = transform(frame.camera.T_world_cam, unproject(frame.depth, frame.camera.K)[seen])
-        points.append(world.numpy())
-        ids.append(truth[seen].numpy())
-    return np.concatenate(points), np.concatenate(ids)
+from tests.reconstruct.remembering import Late
+from tests.worlds import write_recording
 
 
 @pytest.fixture(scope="module")
@@ -131,30 +116,12 @@ def test_an_interrupted_measurement_goes_on(folder: Path, tmp_path: Path) -> Non
         measured(folder, saved=kept, settings={"method": "m"})
 
 
-class Late:
-    """A reconstructor two frames behind."""
-
-    def __init__(self) -> None:
-        self.waiting: list[View] = []
-
-    def __call__(self, frame: Frame) -> list[View]:
-        self.waiting.append(Sensor().view(frame))
-        return [self.waiting.pop(0)] if len(self.waiting) > 2 else []
-
-    def finish(self) -> list[View]:
-        owed, self.waiting = self.waiting, []
-        return owed
-
-    def reset(self) -> None:
-        self.waiting = []
-
-
 def test_what_a_reconstructor_owes_at_the_end_counts(folder: Path) -> None:
     made: list[Mapper] = []
 
     def late(frames: Iterable[Frame]) -> Mapper:
         made.append(mapper(frames))
-        made[-1].reconstruct.stage = Late()
+        made[-1].reconstruct = Late(Sensor(), 2)
         return made[-1]
 
     result = evaluate_dataset("scannet200", folder, open_source, late, by_size, [SCENES[0]], every=2)

@@ -13,10 +13,9 @@ from seg3r.errors import InputError
 from seg3r.evaluate.grounding import GroundingResult, evaluate_grounding
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
+from tests.datasets import lookalikes
+from tests.datasets.table import WALKED, surface
 from tests.loops import mapper_of
-
-from . import lookalikes
-from .test_measure import WALKED, surface
 
 VISIT = "421254"
 THINGS = (2, 3, 4, 5)

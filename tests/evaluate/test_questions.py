@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 
-from seg3r.cli import main
 from seg3r.datasets.rooms import TrueRoom, true_rooms
-from seg3r.datasets.scenefun3d import SCENEFUN3D
 from seg3r.datasets.truth import Truth
-from seg3r.evaluate import questions as asking
-from seg3r.evaluate.questions import MappedQuestions, evaluate_questions, evaluate_tasks, phrase_ap
-from seg3r.geometry import transform, unproject
+from seg3r.evaluate.questions import MappedQuestions, _mapped, measure_questions, phrase_ap
 from seg3r.label.prompts import same_name
+from seg3r.label.votes import Votes
 from seg3r.metrics.instance_ap import ScenePrediction
+from seg3r.presets.bundled import Bundled
+from seg3r.protocols import Answerer
 from seg3r.rooms.language import KINDS, Question
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
-from tests.evaluate import lookalikes
 from tests.maps import table_map
-from tests.sources import layouts
-from tests.commands import refused
 
 PARTS = 1000
 """Vertices of each thing."""
@@ -143,22 +138,17 @@ class ByName:
         return Answer(question, tuple(ids), (0.9,) * len(ids))
 
 
-def measured(answerer: object, room: TrueRoom, monkeypatch: pytest.MonkeyPatch, **settings: object) -> dict:
-    monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: answerer)
+def measured(answerer: Answerer, room: TrueRoom) -> dict[str, Any]:
     ticks: list[tuple[int, int]] = []
-
-    def rooms() -> Iterator[TrueRoom]:
-        yield room
-
-    answer = evaluate_questions(
-        naming="votes", per_kind=8, measured=rooms(), progress=lambda n, found: ticks.append((n, found)), **settings
+    answer = measure_questions(
+        iter([room]), Bundled(), Votes(), answerer, per_kind=8, progress=lambda n, found: ticks.append((n, found)),
     )
     assert [n for n, _ in ticks] == [1] and ticks[0][1] > 3
     return answer
 
 
-def test_silence_is_right_where_there_is_nothing_to_say(room: TrueRoom, monkeypatch: pytest.MonkeyPatch) -> None:
-    answer = measured(Silent(), room, monkeypatch)
+def test_silence_is_right_where_there_is_nothing_to_say(room: TrueRoom) -> None:
+    answer = measured(Silent(), room)
     assert answer["accuracy"]["none"] == answer["f1"]["none"] == 1
     assert all(answer[measure][kind] == 0 for measure in ("accuracy", "exact", "f1") for kind in KINDS)
     assert answer["phrases"] == {"AP": 0, "AP50": 0, "AP25": 0}
@@ -166,25 +156,21 @@ def test_silence_is_right_where_there_is_nothing_to_say(room: TrueRoom, monkeypa
     assert count["all"] == sum(count[kind] for kind in (*KINDS, "none")) > 15
     assert all(0 < count[kind] <= 8 for kind in (*KINDS, "none"))
     assert answer["accuracy"]["all"] == pytest.approx(count["none"] / count["all"], abs=1e-4)
-    assert answer["settings"] == {
-        "labels": "nearest", "naming": "votes", "preset": "bundled", "split": "val", "masks": "truth", "depth": "noisy",
-        "rooms": 8, "frames": 60, "size": "320x240", "per_kind": 8, "model": None, "start": 0,
-    }
 
 
-def test_who_knows_names_answers_what_asks_for_names(room: TrueRoom, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_knows_names_answers_what_asks_for_names(room: TrueRoom) -> None:
     by_name = ByName()
-    answer = measured(by_name, room, monkeypatch)
+    answer = measured(by_name, room)
     classes = {o.name for o in room.recording.room.objects}
     assert set(by_name.named) <= classes  # the true masks' names, in the words of the rooms
     assert answer["accuracy"]["attribute"] > 0.2 and answer["accuracy"]["function"] == 0
     assert answer["accuracy"]["none"] == 1
     assert 0 < answer["phrases"]["AP"] <= answer["phrases"]["AP50"] <= answer["phrases"]["AP25"] < 1
-    assert answer == measured(ByName(), room, monkeypatch)
+    assert answer == measured(ByName(), room)
 
 
 def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
-    mapped = asking._mapped(room, "bundled", "truth", 8)
+    mapped = _mapped(room, Bundled(), "truth", 8)
     known = {o.id: o.name for o in room.recording.room.objects}
     shown = set((room.truth.ids % 1000).tolist())
     assert len(mapped.things) == len(mapped.scene) == len(mapped.masks)
@@ -195,78 +181,4 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
     for question in mapped.questions:  # who names all instances of the right things names the right things
         rows = [row for row, t in enumerate(mapped.things) if t in question.answer_ids]
         if question.answer_ids and len(rows) == len(question.answer_ids):
-            assert ap_of(mapped, question, rows, [0.9] * len(rows))[2] > 0
-
-
-# ---- tasks in words --------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def visits(room: TrueRoom, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A room's frames as a visit of SceneFun3D, the scan what the first frame sees; each thing is to be found by its
-    name. The data set, and what it asks."""
-    folder = tmp_path_factory.mktemp("scenefun3d")
-    frames = list(room.recording)[:3]
-    first = frames[0]
-    assert first.camera is not None and first.depth is not None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layouts, "SIZE", first.camera.size)
-        patch.setattr(layouts, "K", first.camera.K.numpy())
-        layouts.write_scenefun3d(folder / "421254" / "42445132", [
-            layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
-            for f in frames if f.camera is not None and f.depth is not None
-        ])
-    scan = transform(first.camera.T_world_cam, unproject(first.depth, first.camera.K)[first.depth > 0]).numpy()
-    ids = room.recording.truth(0)[0][first.depth > 0].numpy()
-    shown = [(o.name, np.flatnonzero(ids == o.id).tolist()) for o in room.recording.room.objects if (ids == o.id).any()]
-    asked = [f"the {name}" for name, _ in shown]
-    lookalikes.write_scenefun3d(
-        folder, "421254", scan, [("rotate", own) for _, own in shown], [(text, [i]) for i, text in enumerate(asked)]
-    )
-    return folder, asked
-
-
-def test_descriptions_are_asked_of_the_map(
-    visits: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of things that are named by what one does to them."""
-    asked: list[str] = []
-
-    class All:
-        """Points at everything, whatever is asked; what has a name by then has one of the nine."""
-
-        def __call__(self, scene: SceneMap, question: str) -> Answer:
-            asked.append(question)
-            assert {name for name in scene.names if name} <= set(SCENEFUN3D.phrases)
-            return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
-
-    monkeypatch.setattr(asking, "answerer_of", lambda labels, preset, model: All())
-    result = evaluate_tasks(visits[0], every=1)
-    assert asked == visits[1] == list(result.texts.values())
-    assert 0 < result.as_one_mask["mIoU"] < 1 and len(result.masks) == len(asked) > 2
-    assert result.constant.overall.ap25 > 0
-    told = result.as_json()["settings"]
-    assert (told["task"], told["labels"], told["every"], told["visits"]) == (2, "nearest", 1, ["421254"])
-
-
-def test_task_2_as_a_command(
-    visits: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """By the bundled weights."""
-    command = ["evaluate", "scenefun3d", str(visits[0]), "--every", "1", "--task", "2"]
-    main([*command, "--json", str(tmp_path / "2.json")])
-    said = capsys.readouterr().out
-    assert f"task 2: {len(visits[1])} descriptions" in said and "mIoU" in said
-    told = json.loads((tmp_path / "2.json").read_text())
-    assert [each["text"] for each in told["descriptions"].values()] == visits[1]
-    assert told["settings"].items() >= {
-        "task": 2, "every": 1, "method": "opentrack3d", "preset": "bundled", "masks": None, "labels": "nearest",
-        "model": None,
-    }.items()
-    for flags, why in (
-        (["--labels", "votes"], "nearest or mllm"), (["--saved", str(tmp_path / "kept")], "--saved"),
-        (["--method", "moonseg3r"], "opentrack3d"), (["--chat", "qwen3-vl-4b"], "--labels mllm"),
-        (["--scenes", "nowhere"], "nowhere"),
-    ):
-        assert why in refused(capsys, *command, *flags)
-    assert not (tmp_path / "kept").exists()
+            assert phrase_ap(mapped, question, rows, [0.9] * len(rows))[2] > 0

@@ -1,128 +1,71 @@
-"""A method for one camera on data sets: small look-alikes with true masks, mapped and placed on their truth."""
+"""A method measured on a room: the online curve, and the oracle ladder."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+from functools import cache
 
-import numpy as np
 import pytest
-from PIL import Image
 
-from seg3r.cli import main
-from tests.evaluate import lookalikes
-from tests.evaluate.test_measure import SCENES, WALKED, surface
-from tests.sources import layouts
-from tests.commands import refused
-from tests.worlds import write_recording
-
-SCENE, LAST = SCENES[0], len(WALKED) - 1
-THINGS = {"table": (2,), "chair": (3, 4, 5)}
+from seg3r.datasets.rooms import TrueRoom, true_rooms
+from seg3r.embed.oracle import TruthIdentity
+from seg3r.evaluate.rooms import give_identity, measure_rooms
+from seg3r.evaluate.run import Evaluation
+from seg3r.methods.opentrack3d import OpenTrack3DConfig
+from seg3r.presets.bundled import Bundled
+from seg3r.presets.mappers import opentrack3d
 
 
-@pytest.fixture(scope="module")
-def scannet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The last frame has no pose: as the data set has it, all -inf."""
-    root = tmp_path_factory.mktemp("scannet")
-    points, ids = surface()
-    objects = [(name, [i]) for name, things in THINGS.items() for i in things]
-    lookalikes.write_scannet(root, SCENE, points, ids.tolist(), objects)
-    lookalikes.write_label_table(root)
-    write_recording(root / SCENE, WALKED)
-    np.savetxt(root / SCENE / "poses" / f"{LAST:05d}.txt", np.full((4, 4), -np.inf))
-    return root
+@cache
+def rooms() -> list[TrueRoom]:
+    return list(true_rooms("train", 1, 0, 12, (240, 320), "clean", keep=True))
 
 
-@pytest.fixture(scope="module")
-def scenefun3d(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What one can push is whatever stands on the table."""
-    root = tmp_path_factory.mktemp("scenefun3d")
-    points, ids = surface()
-    shown = [np.flatnonzero(ids == i).tolist() for i in (3, 4, 5)]
-    lookalikes.write_scenefun3d(root, "421254", points, [("tip_push", own) for own in shown])
-    video, camera = root / "421254" / "42445132", WALKED[0][0].camera
-    assert camera is not None
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(layouts, "SIZE", camera.size)
-        patch.setattr(layouts, "K", camera.K.numpy())
-        layouts.write_scenefun3d(video, [
-            layouts.Moment(f.rgb.numpy(), f.depth.double().numpy(), f.camera.T_world_cam.numpy(), f.index / 10)
-            for f, _ in WALKED if f.camera is not None and f.depth is not None
-        ])
-    (video / "masks_truth").mkdir()
-    for color, (_, ids_seen) in zip(sorted((video / "hires_wide").iterdir()), WALKED, strict=True):
-        Image.fromarray(ids_seen.numpy().astype(np.uint16)).save(video / "masks_truth" / f"{color.stem}.png")
-    return root
+@cache
+def on_the_way() -> Evaluation:
+    """True masks, a point of the curve at every third frame."""
+    return measure_rooms(rooms(), Bundled(), masks="truth", online_every=3)
 
 
-def moon(folder: Path, *more: str, dataset: str = "scannet200") -> list[str]:
-    return ["evaluate", dataset, str(folder), "--method", "moonseg3r", "--every", "1", "--masks", "masks_truth", *more]
+def test_perfect_masks_on_clean_depth_are_nearly_perfect_instances() -> None:
+    measured = on_the_way()
+    answer = measured.as_json()
+    assert answer["AP50"] > 0.8  # twelve frames: what was seen once only is no instance yet
+    assert answer["purity"] > 0.9
+    assert [point["frame"] for point in answer["online"]] == [3, 6, 9, 12]
+    assert answer["online"][-1]["AP"] == pytest.approx(answer["AP"])
+    assert answer["settings"]["masks"] == "truth" and answer["settings"]["preset"] == "bundled"
+    assert set(answer["median_ms"]) == {
+        "reconstruct", "segment", "embed", "lift", "associate", "add", "maintain", "refine"}
 
 
-def told(command: list[str], out: Path) -> dict[str, Any]:
-    main([*command, "--json", str(out)])
-    return json.loads(out.read_text())  # type: ignore[no-any-return]
+def test_a_longer_look_finds_more() -> None:
+    curve = on_the_way().curve
+    assert curve[0][1] < curve[-1][1]
 
 
-@pytest.mark.parametrize("placement", ["unprojected", "aligned"])
-def test_with_the_true_geometry_the_numbers_are_those_of_the_ordinary_evaluation(
-    placement: str, scannet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    kept = ["--saved", str(tmp_path / "kept")]
-    command = moon(scannet, "--reconstruct", "sensor", *kept)
-    answer = told([*command, "--placement", placement], tmp_path / "moon.json")
-    assert f"placement: {placement}\n" in capsys.readouterr().out
-    plain = told(["evaluate", "scannet200", str(scannet), "--every", "1", "--masks", "masks_truth"],
-                 tmp_path / "plain.json")
-    assert plain["class_agnostic"]["AP50"] == 1
-    for name in ("AP", "AP50", "AP25"):
-        assert answer["class_agnostic"][name] == pytest.approx(plain["class_agnostic"][name], abs=0.1)
-    assert 0 < answer["constant"]["AP"] <= 1
-    settings = answer["settings"]
-    assert (settings["reconstruct"], settings["placement"], settings["refiner"]) == ("sensor", placement, None)
-    assert settings.get("scales") == ({SCENE: pytest.approx(1, abs=1e-3)} if placement == "aligned" else None)
-    assert not {"placement", "reconstruct", "refiner", "scales"} & set(plain["settings"])
-    # What is kept goes with these settings alone.
-    assert told([*command, "--placement", placement], tmp_path / "again.json") == answer
-    other = "aligned" if placement == "unprojected" else "unprojected"
-    assert "other settings" in refused(capsys, *command, "--placement", other)
-    assert "other settings" in refused(capsys, *moon(scannet, "--placement", placement, *kept))
+def test_perfect_association_leaves_one_instance_per_thing() -> None:
+    ticks: list[tuple[int, int]] = []
+    measured = measure_rooms(
+        rooms(), Bundled(), masks="truth", association="truth", progress=lambda *told: ticks.append(told))
+    assert measured.quality.purity > 0.9
+    assert [done for done, _ in ticks] == [1] and ticks[0][1] > 3
+    mapper = opentrack3d(Bundled())
+    give_identity(mapper, rooms()[0].recording)
+    assert isinstance(mapper.embed, TruthIdentity), "it is what the stage is, not a wrapper of it"
 
 
-def test_from_the_video_alone(scannet: Path, tmp_path: Path) -> None:
-    """What the small network thinks of a table of one colour is not known; that it placed something is."""
-    answer = told(moon(scannet), tmp_path / "moon.json")
-    assert (answer["settings"]["reconstruct"], answer["settings"]["placement"]) == ("cut3r", "aligned")
-    assert answer["settings"]["scales"][SCENE] > 0
-    answer = told(moon(scannet, "--placement", "unprojected"), tmp_path / "moon.json")
-    assert answer["class_agnostic"]["AP25"] > 0.2
+def test_perfect_names_score_by_class() -> None:
+    """The last rung of the ladder: masks and names are true, so that only the map is measured."""
+    named = measure_rooms(rooms(), Bundled(), masks="truth", labels="truth")
+    overall = named.result.overall
+    assert overall.ap50 > 0.7 and named.settings["labels"] == "truth"
+    assert sum(ap.ap50 == ap.ap50 for ap in named.result.per_class.values()) > 3, "several classes are there"
+    assert [count for count, _ in named.curve] == [12], "names are given to the finished map"
+    voted = measure_rooms(rooms(), Bundled(), masks="truth", labels="votes")
+    assert voted.result.overall.ap50 == pytest.approx(overall.ap50, abs=0.1), "true masks bring true names"
 
 
-def test_what_never_finds_its_way_is_said(scannet: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = told(moon(scannet, "--reconstruct", "odometry", "--every", "4"), tmp_path / "moon.json")
-    assert answer["settings"]["scales"] == {SCENE: None}
-    assert answer["class_agnostic"]["AP25"] == 0
-    assert f"too few views to place 1 of the scenes: {SCENE}" in capsys.readouterr().out
-
-
-def test_affordances_of_one_camera(scenefun3d: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    answer = told(
-        moon(scenefun3d, "--reconstruct", "sensor", "--labels", "nearest", dataset="scenefun3d"), tmp_path / "moon.json"
-    )
-    assert answer["class_agnostic"]["AP25"] > 0.5
-    assert answer["settings"]["labelled_by"] == "nearest" and set(answer["labelled"]["columns"]) != set()
-    assert "task 2 takes opentrack3d" in refused(capsys, *moon(scenefun3d, "--task", "2", dataset="scenefun3d"))
-
-
-def test_what_does_not_fit_is_said_in_one_line(
-    scannet: Path, scenefun3d: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for flag, value in (("--reconstruct", "sensor"), ("--placement", "aligned"), ("--refiner", str(tmp_path))):
-        assert f"{flag} is moonseg3r's" in refused(capsys, "evaluate", "scannet200", str(scannet), flag, value)
-        assert f"{flag} is moonseg3r's" in refused(
-            capsys, "evaluate", "scenefun3d", str(scenefun3d), "--task", "2", flag, value)
-    kept = tmp_path / "kept"
-    assert str(tmp_path / "nobody") in refused(
-        capsys, *moon(scannet, "--refiner", str(tmp_path / "nobody"), "--saved", str(kept)))
-    assert not kept.exists()
+def test_the_config_is_the_methods() -> None:
+    coarse = measure_rooms(rooms(), Bundled(), OpenTrack3DConfig(voxel_m=0.1), masks="truth")
+    assert coarse.settings["max_dist_m"] == pytest.approx(0.15)
+    assert coarse.result.overall.ap < on_the_way().result.overall.ap

@@ -26,6 +26,10 @@ class Late:
         self._frames.append(frame)
         return self.inner(self._frames.popleft()) if len(self._frames) > self.lag else ()
 
+    @property
+    def waiting(self) -> int:
+        return len(self._frames)
+
     def finish(self) -> Sequence[View]:
         views = [view for frame in self._frames for view in self.inner(frame)]
         self._frames.clear()

@@ -101,8 +101,8 @@ def test_no_loop_by_look_alikes_in_one_spot() -> None:
     assert find_loop(known) is not None and spot.sum() > LEAST + 10
     other = np.random.default_rng(5).normal(size=latest.features.descriptors.shape).astype(np.float32)
     other /= np.linalg.norm(other, axis=1, keepdims=True)
-    looks = np.where(spot[:, None], latest.features.descriptors, other)
-    known.keyframes[-1] = dataclasses.replace(latest, features=Features(latest.features.pixels, looks))
+    descriptors = np.where(spot[:, None], latest.features.descriptors, other)
+    known.keyframes[-1] = dataclasses.replace(latest, features=Features(latest.features.pixels, descriptors))
     assert find_loop(known) is None
 
 
@@ -128,7 +128,7 @@ def test_bending_carries_the_newest_wholly_and_the_weak_link_most() -> None:
     assert max(moved[11:20]) < 0.2 * max(whole) and moved[20] > 0.7 * whole[20]
 
 
-def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_looks() -> None:
+def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_descriptor() -> None:
     known = walk(3)
     first, second = known.keyframes[0], known.keyframes[1]
     newer = int(first.point.max())
@@ -136,7 +136,7 @@ def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_lo
     rename(known, np.array(((newer, older),)))
     assert (first.point == newer).sum() == 0 and (first.point == older).sum() == 1
     assert (second.point == newer).sum() == 0
-    assert not known.looks[newer].any() and known.looks[older].any()
+    assert not known.descriptors[newer].any() and known.descriptors[older].any()
 
 
 def test_names_given_up_one_after_the_other_end_at_the_oldest() -> None:

@@ -41,7 +41,7 @@ def test_joined_brings_back_what_the_detector_missed() -> None:
     earlier, seen = detector(before), detector(after)
     left = np.flatnonzero(seen.pixels[:, 0] < 0)
     few = Features(seen.pixels[left], seen.descriptors[left])
-    joined = detector.joined(few, earlier, before, after)
+    joined = detector.joined(few, earlier, before=before, gray=after)
     np.testing.assert_array_equal(joined.pixels[: len(left)], few.pixels)
     inside = (earlier.pixels > (2.0, -50.0)).all(1) & (earlier.pixels < (70.0, 50.0)).all(1)
     assert len(joined.pixels) - len(left) > 0.8 * inside.sum()
@@ -54,7 +54,7 @@ def test_joined_adds_nothing_that_was_detected_again() -> None:
     image = picture()
     detector = FeatureDetector((79.5, 59.5))
     seen = detector(image)
-    assert len(detector.joined(seen, seen, image, image).pixels) == len(seen.pixels)
+    assert len(detector.joined(seen, seen, before=image, gray=image).pixels) == len(seen.pixels)
 
 
 def test_blank_images_have_no_features() -> None:
@@ -62,7 +62,7 @@ def test_blank_images_have_no_features() -> None:
     detector = FeatureDetector((29.5, 19.5))
     seen = detector(blank)
     assert seen.pixels.shape == (0, 2) and seen.descriptors.shape == (0, 128)
-    assert len(detector.joined(seen, seen, blank, blank).pixels) == 0
+    assert len(detector.joined(seen, seen, before=blank, gray=blank).pixels) == 0
 
 
 def test_matches_are_mutual_and_clear() -> None:

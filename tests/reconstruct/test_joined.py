@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from seg3r.protocols import Reconstructor, Remembers
+from seg3r.protocols import Lags, Reconstructor, Remembers
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.types import Frame, View
@@ -101,3 +101,14 @@ def test_reset_forgets_both() -> None:
     joined.reset()
     for a, b in zip(first, all_views(joined), strict=True):
         assert_same(a, b)
+
+
+def test_it_waits_as_its_geometry_does() -> None:
+    """Else a map without its last frames would pass for whole."""
+    joined = Joined(Late(Sensor(), 2), Tokens())
+    assert isinstance(joined, Lags) and joined.waiting == 0
+    for frame in FRAMES[:5]:
+        joined(frame)
+    assert joined.waiting == 2
+    joined.finish()
+    assert joined.waiting == 0 == Joined(Sensor(), Tokens()).waiting

@@ -11,7 +11,7 @@ import torch
 
 from seg3r.errors import InputError
 from seg3r.metrics.geometry import umeyama
-from seg3r.protocols import Reconstructor
+from seg3r.protocols import Lags, Reconstructor
 from seg3r.reconstruct.closing import carried_pose
 from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.tracking import Tracked, Tracker
@@ -102,6 +102,27 @@ def test_without_motion_there_is_no_map_and_no_error(video: str) -> None:
     count = 1 if video == "one" else 6
     assert views(stage, [Frame(i, i / 10, picture) for i in range(count)]) == []
     assert [event.kind for event in stage.events] == ["dropped"] * (count - 3 if count > 3 else 0)
+
+
+def test_how_many_frames_wait_is_told() -> None:
+    stage, given = Odometry(focal_px=float(SOURCE.cameras[0].K[0, 0]), lag=3), 0
+    assert isinstance(stage, Lags) and stage.waiting == 0
+    for taken, frame in enumerate(frames(), 1):
+        given += len(stage(frame))
+        assert stage.waiting == taken - given
+    assert stage.waiting == 3
+    stage.finish()
+    assert stage.waiting == 0
+
+
+def test_at_the_end_nothing_waits_even_without_a_start() -> None:
+    """Who asks for the map then has it all: there is nothing to be warned of."""
+    stage = Odometry()
+    for index in range(4):
+        assert stage(Frame(index, index / 10, torch.zeros(48, 64, 3, dtype=torch.uint8))) == []
+    assert stage.waiting == 4
+    assert stage.finish() == [] and stage.waiting == 0
+
 
 
 def test_black_frames_and_a_cut_are_told_and_give_no_view() -> None:

@@ -68,13 +68,13 @@ def test_too_few_or_contradictory_points_give_none() -> None:
 
 
 def test_points_come_back_and_those_without_parallax_are_not_believed() -> None:
-    points, usable = triangulated(np.eye(4), SIDE, seen(np.eye(4)), seen(SIDE), FOCAL, 1.5)
+    points, usable = triangulated(np.eye(4), SIDE, seen(np.eye(4)), seen(SIDE), focal=FOCAL, least_parallax=1.5)
     assert usable.all()
     np.testing.assert_allclose(points, WORLD, atol=1e-6)
     near = T_cam_world((0, 0, 0), (0.01, 0, 0))
-    assert not triangulated(np.eye(4), near, seen(np.eye(4)), seen(near), FOCAL, 1.5)[1].any()
+    assert not triangulated(np.eye(4), near, seen(np.eye(4)), seen(near), focal=FOCAL, least_parallax=1.5)[1].any()
     beside = seen(SIDE) + np.array((0, 40))  # off the epipolar lines
-    assert triangulated(np.eye(4), SIDE, seen(np.eye(4)), beside, FOCAL, 1.5)[1].mean() < 0.05
+    assert triangulated(np.eye(4), SIDE, seen(np.eye(4)), beside, focal=FOCAL, least_parallax=1.5)[1].mean() < 0.05
 
 
 def test_evidence_of_motion() -> None:

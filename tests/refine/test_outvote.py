@@ -7,7 +7,7 @@ import torch
 from seg3r.refine.outvote import Outvote
 from seg3r.scene import SceneMap
 from tests.loops import assert_sound
-from tests.refine.test_prune import add
+from tests.refine.maps import add
 
 
 def test_a_scrap_loses_what_was_seen_more_often_as_another() -> None:

@@ -9,18 +9,10 @@ from seg3r.refine.prune import Prune, Strewn, Suppress, Unconfirmed
 from seg3r.scene import SceneMap
 from seg3r.types import Masks, Matches
 from tests.loops import assert_sound, segments_of
-from tests.refine.test_merge import mapped
+from tests.refine.maps import add, mapped
 from tests.worlds import table_scene, walk
 
 VIEW = Sensor().view(walk(table_scene(), 1, (60, 80))[0][0])
-
-
-def add(scene: SceneMap, spans: list[tuple[int, int]], ids: list[int]) -> None:
-    masks = torch.zeros(len(spans), 60, 80, dtype=torch.bool)
-    for mask, (c0, c1) in zip(masks, spans, strict=True):
-        mask[36:56, c0:c1] = True
-    segments = segments_of(VIEW, Masks(masks, torch.ones(len(spans))))
-    scene.add(VIEW, segments, Matches(torch.tensor(ids, dtype=torch.int64), torch.ones(len(ids))))
 
 
 def test_prune_drops_the_rare_and_the_small() -> None:

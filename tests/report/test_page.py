@@ -100,7 +100,7 @@ def test_pictures_decode_and_crops_bear_the_outline(text: str) -> None:
             image.load()
             sizes.append(image.size)
     assert sizes.count((930, 620)) == 8
-    assert len(sizes) == 8 + sum(min(len(s), page.MOST_LOOKS) for s in table_map().sightings.values())
+    assert len(sizes) == 8 + sum(min(len(s), page.MOST_VIEWS) for s in table_map().sightings.values())
 
 
 def test_a_hostile_name_stays_text(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_it_learns_goes_on_and_leaves_a_folder_that_loads(walks: Walks, tmp_path
             raise PowerError
 
     with pytest.raises(PowerError):
-        train_cut3r(walks, tmp_path / "again", 12, 4, config=SMALL, peak=3e-3, progress=cut)
-    train_cut3r(walks, tmp_path / "again", 12, 4, config=SMALL, peak=3e-3)
+        train_cut3r(walks, tmp_path / "again", 12, clip_steps=4, config=SMALL, peak=3e-3, progress=cut)
+    train_cut3r(walks, tmp_path / "again", 12, clip_steps=4, config=SMALL, peak=3e-3)
     again = load_cut3r(tmp_path / "again" / "model")
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from seg3r.choices import Geometry, LabelerName, MethodName, PresetName
 from seg3r.datasets.rooms import truth_surface
 from seg3r.datasets.truth import Truth
 from seg3r.describe.best_views import best_views
@@ -25,10 +26,10 @@ from seg3r.methods.moonseg3r_config import MoonSeg3RConfig
 from seg3r.methods.opentrack3d_config import OpenTrack3DConfig
 from seg3r.metrics.protocol import THINGS
 from seg3r.presets.geometry import GeometryOptions
-from seg3r.presets.language import LabelerName, labeler_for
-from seg3r.presets.mappers import METHODS, MethodName, moonseg3r, opentrack3d, preset_named
+from seg3r.presets.language import labeler_for
+from seg3r.presets.mappers import METHODS, moonseg3r, opentrack3d, preset_named
 from seg3r.presets.masks import masks_from
-from seg3r.presets.preset import Geometry, Preset, PresetName
+from seg3r.presets.preset import Preset
 from seg3r.presets.words import vocabulary_named
 from seg3r.protocols import Labeler, Reconstructor, Reports
 from seg3r.reconstruct.joined import Joined
@@ -238,9 +239,9 @@ def _map_into(
 def _map(
     mapper: Mapper, recording: Recording, start: int, checkpoints: Checkpoints, truth: Truth | None,
     progress: Progress | None,
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """Every frame into the map; returns the online curve, where there is a truth."""
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
     saved = time.perf_counter()
     with mapper:
         for frame in recording.iterate(start):

@@ -12,13 +12,13 @@ from seg3r.scene import SceneMap
 from seg3r.types import Segments
 
 ENOUGH = 500
-"""About so many points of a segment or an instance, evenly taken, tell a percentile well enough."""
+"""About so many points of a segment or an instance, evenly taken, give a percentile well enough."""
 
 
 def visual_similarity(
     segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], wanted: Bool[Tensor, "m c"] | None = None
 ) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
-    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks
+    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse ones
     (docs/opentrack3d.md, 3.4). Second: whether both sides have a descriptor at all.
 
     Args:
@@ -70,10 +70,10 @@ def box_overlap(
     index = segments.segment_ids[:, None].expand(-1, 3)
     low = torch.full((m, 3), torch.inf).scatter_reduce(0, index, segments.points, "amin")
     high = torch.full((m, 3), -torch.inf).scatter_reduce(0, index, segments.points, "amax")
-    own, theirs = torch.cat((low, high), dim=1), scene.pick("boxes", ids)
+    ours, theirs = torch.cat((low, high), dim=1), scene.pick("boxes", ids)
     half = scene.voxel_m / 2
     wider = torch.tensor([-half] * 3 + [half] * 3)
-    whole = box_iou_3d(own + wider, theirs + wider)
+    whole = box_iou_3d(ours + wider, theirs + wider)
     if trim == 0 or m == 0:
         return whole
     met = (whole > 0).any(0).nonzero().flatten()  # what lies apart lies apart trimmed, too
@@ -81,8 +81,8 @@ def box_overlap(
     theirs = trimmed_boxes(places, owner, len(met), trim)
     sizes = torch.bincount(segments.segment_ids, minlength=m)
     nth = torch.arange(len(segments.points)) % (sizes // ENOUGH).clamp_min(1)[segments.segment_ids] == 0
-    own = trimmed_boxes(segments.points[nth], segments.segment_ids[nth], m, trim)
-    whole[:, met] = box_iou_3d(own + wider, theirs + wider)
+    ours = trimmed_boxes(segments.points[nth], segments.segment_ids[nth], m, trim)
+    whole[:, met] = box_iou_3d(ours + wider, theirs + wider)
     return whole
 
 

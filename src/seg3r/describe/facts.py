@@ -32,7 +32,7 @@ WIDE_SHARE = 0.5
 CLEARLY = 1.15
 """Nearest and largest must win by this factor."""
 BORDER_M = 0.04
-"""What stands in a shelf may look out of it so far."""
+"""What stands in a shelf may stick out of it so far."""
 LEAST_POINTS = 8
 """Points of a support under what stands on it."""
 MEDIAN_LIGHT, MOST_GAIN = 180.0, 1.5
@@ -48,7 +48,7 @@ COLORS = {
     "brown": (107, 69, 43), "purple": (107, 64, 133), "pink": (224, 143, 158), "beige": (201, 176, 138),
     "turquoise": (61, 158, 158),
 }
-"""Names of colours and what they look like under even light (sRGB)."""
+"""Names of colours and their sRGB under even light."""
 
 
 @dataclass(frozen=True)
@@ -75,16 +75,16 @@ def survey(scene: SceneMap) -> list[Thing]:
         world[:, 2] -= np.percentile(world[:, 2], 2)  # the floor is at 0
         colors = (colors * exposure(colors)).clip(0, 255)
     owned = [scene.points_of(i)[0].numpy() for i in scene.ids.tolist()]
-    clouds = [world[own] if len(own) else np.zeros((1, 3)) for own in owned]
+    clouds = [world[rows] if len(rows) else np.zeros((1, 3)) for rows in owned]
     low = np.array([np.percentile(cloud, 2, axis=0) for cloud in clouds]).reshape(-1, 3)
     high = np.array([np.percentile(cloud, 98, axis=0) for cloud in clouds]).reshape(-1, 3)
-    support = [_support(i, clouds, low, high) if len(own) else -1 for i, own in enumerate(owned)]
+    support = [_support(i, clouds, low, high) if len(rows) else -1 for i, rows in enumerate(owned)]
     place = [
-        "on" if s >= 0 else "floor" if len(own) and _stands(low[i], high[i]) else "wall"
-        for i, (s, own) in enumerate(zip(support, owned, strict=True))
+        "on" if s >= 0 else "floor" if len(rows) and _stands(low[i], high[i]) else "wall"
+        for i, (s, rows) in enumerate(zip(support, owned, strict=True))
     ]
     things = []
-    for i, own in enumerate(owned):
+    for i, rows in enumerate(owned):
         gaps = np.maximum(0, np.maximum(low[i, :2] - high[:, :2], low[:, :2] - high[i, :2]))
         near = np.hypot(gaps[:, 0], gaps[:, 1]) <= BESIDE_M
         beside = tuple(
@@ -94,7 +94,7 @@ def survey(scene: SceneMap) -> list[Thing]:
         size = high[i] - low[i]
         things.append(Thing(
             (float(size[0]), float(size[1]), float(size[2])),
-            color_name(colors[own]) if len(own) else "grey", place[i], support[i],
+            color_name(colors[rows]) if len(rows) else "grey", place[i], support[i],
             tuple(j for j, s in enumerate(support) if s == i), beside,
             tuple(float(x) for x in (low[i] + high[i]) / 2),  # type: ignore[arg-type]
         ))
@@ -131,7 +131,7 @@ def tell(things: Sequence[Thing], names: Sequence[str | None]) -> list[str]:
     """The facts of each thing in words, at most some sixty.
 
     Args:
-        names: of each; None = not known, told as "thing".
+        names: of each; None = not known, called "thing".
     """
     called = [name or "thing" for name in names]
     full = [f"{thing.color} {name}" for thing, name in zip(things, called, strict=True)]

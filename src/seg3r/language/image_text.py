@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
+from seg3r.models.images import prepared
 from seg3r.text import well_formed
 from seg3r.weights.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 
@@ -111,16 +112,12 @@ def prepared_crops(
         std: likewise.
         mode: of the interpolation.
     """
-    m, s = (torch.tensor(v, device=crops[0].device).view(3, 1, 1) for v in (mean, std))
     out = torch.zeros((len(crops), 3, size, size), device=crops[0].device)
     for i, crop in enumerate(crops):
         H, W = crop.shape[:2]
         h, w = (size, size) if fit == "squash" else (max(1, round(size * k / max(H, W))) for k in (H, W))
-        image = crop.permute(2, 0, 1)[None].float() / 255
-        if (h, w) != (H, W):
-            image = functional.interpolate(image, (h, w), mode=mode, antialias=True, align_corners=False).clamp(0, 1)
         top, left = (size - h) // 2, (size - w) // 2
-        out[i, :, top : top + h, left : left + w] = (image[0] - m) / s
+        out[i, :, top : top + h, left : left + w] = prepared(crop, (h, w), (mean, std), mode=mode)[0]
     return out
 
 

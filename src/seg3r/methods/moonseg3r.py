@@ -48,7 +48,7 @@ def moonseg3r(
     final: list[tuple[bool, Refiner]] = [
         (c.measured > 0, Strewn(c.measured)),
         (c.consensus > 0, Consensus(least=c.consensus)),
-        (c.merge > 0, Merge(iou=c.merge, look=-1.0)),
+        (c.merge > 0, Merge(iou=c.merge, least_visual=None)),
         (c.vote is not None, Outvote(c.vote or 0.0)),
         (True, Prune(c.least_observations, c.least_points)),
     ]
@@ -62,9 +62,9 @@ def moonseg3r(
         ),
         lift=Lift(far_m=c.far_m),
         associate=Fused(  # every instance is a candidate, each finds one mask at most
-            look=1.0, overlap=0.0, identity=1.0 if c.token else 0.0, box=1.0, identity_frames=c.token_frames,
-            box_trim=c.box_trim, threshold=c.match if c.token else c.match * 2 / 3, look_floor=0.0, least_look=-1.0,
-            least_contained=0.0, fragment=2.0,
+            visual=1.0, overlap=0.0, identity=1.0 if c.token else 0.0, box=1.0, identity_frames=c.token_frames,
+            box_trim=c.box_trim, threshold=c.match if c.token else c.match * 2 / 3, visual_floor=0.0,
+            least_visual=None, least_contained=None, fragment=None,
         ),
         maintain=Every(c.maintain_every, Unconfirmed()),
         refine=Chain(tuple(refine for wanted, refine in final if wanted)),

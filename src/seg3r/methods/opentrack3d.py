@@ -45,7 +45,7 @@ def opentrack3d(
         answer: who answers `Mapper.ask`.
     """
     c = config or OpenTrack3DConfig()
-    merge = Merge(iou=c.merge, look=0.6 if c.look else -1.0)
+    merge = Merge(iou=c.merge, least_visual=0.6 if c.look else None)
     consistency = Consistency(least=c.consistency)
     refine: list[Refiner] = [
         *([Consensus(least=c.consensus)] if c.merge and c.consensus else []),
@@ -62,12 +62,12 @@ def opentrack3d(
         embed=embed or Patches(pool=c.pool),
         lift=Lift(far_m=c.far_m, denoise=c.denoise),
         associate=Fused(
-            look=c.look if c.overlap else 1.0,
+            visual=c.look if c.overlap else 1.0,
             overlap=(1.0 - c.look) if c.overlap else 0.0,
             threshold=c.match,
-            least_look=0.45 if c.look else -1.0,
-            least_contained=0.1 if c.overlap else 0.0,
-            fragment=0.8 if c.overlap else 2.0,
+            least_visual=0.45 if c.look else None,
+            least_contained=0.1 if c.overlap else None,
+            fragment=0.8 if c.overlap else None,
         ),
         maintain=Every(c.maintain_every, Chain((*([merge] if c.merge else []), Unconfirmed()))),
         refine=Chain(tuple(refine)),

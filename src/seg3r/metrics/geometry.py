@@ -70,9 +70,9 @@ def ate(
     """
     if len(estimated) < 3:
         raise InputError(f"{len(estimated)} poses: a trajectory is compared over three or more")
-    own, other = estimated[:, :3, 3], true[:, :3, 3]
-    similarity = umeyama(own, other, with_scale)
-    off = similarity.scale * own @ similarity.R.T + similarity.t - other
+    centres, wanted = estimated[:, :3, 3], true[:, :3, 3]
+    similarity = umeyama(centres, wanted, with_scale)
+    off = similarity.scale * centres @ similarity.R.T + similarity.t - wanted
     return Trajectory(float(np.sqrt((off**2).sum(1).mean())), similarity)
 
 
@@ -123,12 +123,12 @@ def scale_breaks(
     Args:
         estimated, true: camera centres.
     """
-    kept = [0]
+    ends = [0]
     for row in range(1, len(true)):
-        if np.linalg.norm(true[row] - true[kept[-1]]) >= stride_m:
-            kept.append(row)
-    own, other = (np.linalg.norm(np.diff(centres[kept], axis=0), axis=1) for centres in (estimated, true))
-    scale = np.log(other) - np.log(np.maximum(own, 1e-9 * other))
+        if np.linalg.norm(true[row] - true[ends[-1]]) >= stride_m:
+            ends.append(row)
+    length, true_length = (np.linalg.norm(np.diff(centres[ends], axis=0), axis=1) for centres in (estimated, true))
+    scale = np.log(true_length) - np.log(np.maximum(length, 1e-9 * true_length))
     breaks: list[int] = []
     best, so_far = -1, 0.0  # of the run of places that are all broken: one change is felt at several
     for place in range(strides, len(scale) - strides + 1):
@@ -138,10 +138,10 @@ def scale_breaks(
             if change > so_far:
                 best, so_far = place, change
         elif best >= 0:
-            breaks.append(kept[best])
+            breaks.append(ends[best])
             best, so_far = -1, 0.0
     if best >= 0:
-        breaks.append(kept[best])
+        breaks.append(ends[best])
     return breaks
 
 

@@ -103,7 +103,7 @@ def scaled(boxes: Float[Tensor, "n 4"], width: int | float, height: int | float)
 
 
 def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int]) -> Float[Tensor, "n 4"]:
-    """Kept inside an image of (H, W)."""
+    """Clipped to an image of (H, W)."""
     return torch.minimum(boxes.clamp_min(0), boxes.new_tensor([size[1], size[0], size[1], size[0]]))
 
 
@@ -125,7 +125,7 @@ def nms(
     """Which boxes stay, best first: each falls to a better one that stays and overlaps it by more than `iou`.
 
     Args:
-        classes: where given, boxes fall only to ones of their own class.
+        classes: where given, boxes fall only to others of their class.
     """
     order = torch.argsort(scores, descending=True, stable=True)
     rivals = box_iou_2d(boxes[order], boxes[order]) > iou
@@ -170,7 +170,7 @@ def mask_boxes(masks: Bool[Tensor, "m H W"]) -> Float32[Tensor, "m 4"]:
 
 
 def disjoint(masks: Bool[Tensor, "m H W"]) -> Bool[Tensor, "m H W"]:
-    """Each pixel stays with the smallest of the masks that claim it; of equals, with the first.
+    """Each pixel stays with the smallest of the masks that cover it; of equals, with the first.
 
     A mask over several objects is harder to mend later than one over a part of an object (Details Matter, 2025).
     """

@@ -1,12 +1,12 @@
-"""Frame -> View from a single moving camera, weight-free: features say where it was, plane sweeps how far things are.
+"""Frame -> View from a single moving camera, weight-free: its pose by features, depth by plane sweeps.
 
 Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
 `lag` frames late: then other views stand on both sides of it. Where the focal length has to be found, the first views
 wait until it is known well (20 keyframes), and come together.
 
 Where a blurred stretch leaves few known points in view the scale may slide. Steps out of all proportion are refused and
-told (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then on,
-views given before stay where they are, and an event says so.
+reported (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then
+on, views given before stay where they are, and an event reports it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import UInt8
 
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
@@ -40,7 +40,7 @@ SOURCES = 3
 @dataclass(frozen=True, eq=False)
 class _Waiting:
     frame: Frame
-    gray: npt.NDArray[np.uint8]
+    gray: UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +56,8 @@ class Odometry:
     again."""
 
     def __init__(
-        self, focal_px: float | None = None, centre_px: tuple[float, float] | None = None, seed: int = 0, lag: int = 4,
-        patience: int = 60, view_side: int = 512, median_m: float = 2.0, sweep: Sweep | None = None,
+        self, focal_px: float | None = None, centre_px: tuple[float, float] | None = None, *, seed: int = 0,
+        lag: int = 4, patience: int = 60, view_side: int = 512, median_m: float = 2.0, sweep: Sweep | None = None,
     ) -> None:
         """
         Args:
@@ -67,7 +67,7 @@ class Odometry:
             seed: of random samples.
             lag: frames a view comes late.
             patience: frames that wait for a start, or for a focal length. Of those without a start older ones are
-                dropped, and an event says so.
+                dropped, and an event reports it.
             view_side: long side of a view, at most that of the frame.
             median_m: depth of the first points.
         """
@@ -137,6 +137,7 @@ class Odometry:
     def finish(self) -> list[View]:
         """The last frames, with the neighbours they have."""
         if self._tracker is None or not self._tracker.started:
+            self._waiting = []
             return []
         return [view for w in self._ready(0) if (view := self._view(w)) is not None]
 
@@ -182,13 +183,13 @@ class Odometry:
         chosen += [i for i in near if i not in chosen][: SOURCES - len(chosen)]
         return [self._known[i].image for i in chosen]
 
-    def _small(self, frame: Frame) -> tuple[Frame, npt.NDArray[np.uint8]]:
-        """The frame as the view will have it, without what a sensor said; and its grey image."""
+    def _small(self, frame: Frame) -> tuple[Frame, UInt8[np.ndarray, "h w"]]:
+        """The frame as the view will have it, without what a sensor measured; and its grey image."""
         rgb = frame.rgb.numpy()
         H, W = rgb.shape[:2]
         share = self.view_side / max(H, W)
         if share < 1:
             rgb = cv2.resize(rgb, (round(W * share), round(H * share)), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-        kept = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
-        return replace(frame, rgb=kept, depth=None, camera=None), gray
+        small = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
+        return replace(frame, rgb=small, depth=None, camera=None), gray

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Shaped, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -103,7 +101,7 @@ def _matrix(path: Path, side: int) -> Float64[Tensor, "_ _"]:
     return torch.from_numpy(numbers)
 
 
-def _numbers(path: Path) -> npt.NDArray[Any]:
+def _numbers(path: Path) -> Shaped[np.ndarray, "..."]:
     with reading(path, "numbers"):
         return read_npy(path) if path.suffix == ".npy" else read_pixels(path)
 

@@ -1,6 +1,6 @@
 """Where a single camera was: features, a map of points, the pose that explains what is seen of it (frame by frame).
 
-After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by their looks, by
+After PTAM and ORB-SLAM (Mur-Artal et al., T-RO 2015), small: PnP in a RANSAC, points found again by descriptor, by
 being followed and by projection, bundle adjustment of the last keyframes and now and then of many, loops closed. Up to
 scale: the first points have a median depth of `median_m`.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, Int64, UInt8
 
 from seg3r.reconstruct.bundle import refine_pose
 from seg3r.reconstruct.closing import carried_pose, close, find_loop
@@ -19,10 +19,6 @@ from seg3r.reconstruct.features import FeatureDetector, Features, mutual_matches
 from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import LEAST_INLIERS, START_POINTS, distance, pnp, two_views
 from seg3r.types import Event
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
 
 HEALTHY = 25
 """No keyframe is made, and no point added, by a frame that sees fewer known ones: the scale would hang on them."""
@@ -41,43 +37,43 @@ LOOPS_EVERY = 4
 class Tracked(NamedTuple):
     """Where a frame was."""
 
-    T_cam_world: F64
-    """World to camera [4 4]."""
-    depth: F64
-    """Of the known points it sees [p]."""
+    T_cam_world: Float64[np.ndarray, "4 4"]
+    """World to camera."""
+    depth: Float64[np.ndarray, "p"]
+    """Of the known points it sees."""
 
 
 class _Last(NamedTuple):
     """Frame that had a pose."""
 
     features: Features
-    point: I64
+    point: Int64[np.ndarray, "n"]
     """Of each feature, -1 = none."""
-    gray: U8 | None
+    gray: UInt8[np.ndarray, "H W"] | None
     """Its image, while it is the one before."""
 
 
 class _Found(NamedTuple):
     """A pose, and the pairs that agree with it."""
 
-    T_cam_world: F64
-    feature: I64
-    point: I64
+    T_cam_world: Float64[np.ndarray, "4 4"]
+    feature: Int64[np.ndarray, "n"]
+    point: Int64[np.ndarray, "n"]
 
 
 class _Recent(NamedTuple):
-    """A frame whose pose may be told anew."""
+    """A frame whose pose may still change."""
 
-    T_cam_world: F64
-    pixels: F64
-    """[p 2] of the known points it sees ..."""
-    point: I64
-    """... and which they are [p]."""
+    T_cam_world: Float64[np.ndarray, "4 4"]
+    pixels: Float64[np.ndarray, "p 2"]
+    """Of the known points it sees ..."""
+    point: Int64[np.ndarray, "p"]
+    """... and which they are."""
 
 
 @dataclass(eq=False)
 class Tracker:
-    """Frames in their order -> poses (world to camera), as far as they can be told."""
+    """Frames in their order -> poses (world to camera), as far as they can be found."""
 
     map: PointMap
     """Empty at first."""
@@ -93,8 +89,8 @@ class Tracker:
 
     def __post_init__(self) -> None:
         self._waiting: list[tuple[int, Features]] = []
-        self._pose: F64 = np.eye(4)
-        self._step: F64 = np.eye(4)
+        self._pose: Float64[np.ndarray, "4 4"] = np.eye(4)
+        self._step: Float64[np.ndarray, "4 4"] = np.eye(4)
         self._steps: list[float] = []
         self._last: _Last | None = None
         self._missed = 0
@@ -106,16 +102,17 @@ class Tracker:
         """Whether there is a map."""
         return bool(self.map.keyframes)
 
-    def __call__(self, frame_index: int, gray: U8) -> dict[int, Tracked]:
-        """A grey image [H W] -> the frames whose poses became known: this one; all that waited for a start; with a
+    def __call__(self, frame_index: int, gray: UInt8[np.ndarray, "H W"]) -> dict[int, Tracked]:
+        """A grey image -> the frames whose poses became known: this one; all that waited for a start; with a
         keyframe the last ones, adjusted."""
         seen = self._detector(gray)
         if not self.started:
             self._waiting.append((frame_index, seen))
             return self._start()
         if self._last is not None and self._last.gray is not None:
-            (pixels, looks), known = self._last.features, self._last.point >= 0
-            seen = self._detector.joined(seen, Features(pixels[known], looks[known]), self._last.gray, gray)
+            (pixels, descriptors), known = self._last.features, self._last.point >= 0
+            earlier = Features(pixels[known], descriptors[known])
+            seen = self._detector.joined(seen, earlier, before=self._last.gray, gray=gray)
         return self._track(frame_index, seen, gray)
 
     def forget(self, oldest: int) -> list[int]:
@@ -144,7 +141,7 @@ class Tracker:
             self.map.begin(
                 PoseKeyframe(index, np.eye(4), first, points[0]),
                 PoseKeyframe(last_index, found.T_cam_world, last, points[1]),
-                found.points * scale, first.descriptors[pairs[found.good, 0]],
+                points=found.points * scale, descriptors=first.descriptors[pairs[found.good, 0]],
             )
             self.events.append(Event(last_index, "started", f"{len(ids)} points from two views"))
             self._pose = np.eye(4)
@@ -155,8 +152,10 @@ class Tracker:
             return poses
         return {}
 
-    def _track(self, index: int, seen: Features, gray: U8 | None, grow: bool = True) -> dict[int, Tracked]:
-        """Where a frame was; nothing, with an event, where it cannot be told."""
+    def _track(
+        self, index: int, seen: Features, gray: UInt8[np.ndarray, "H W"] | None, grow: bool = True
+    ) -> dict[int, Tracked]:
+        """Where a frame was; nothing, with an event, where it cannot be found."""
         found = self._found(index, seen)
         if found is None:
             self._missed += 1
@@ -170,15 +169,15 @@ class Tracker:
             self._steps.append(distance(T_cam_world, self._pose))
         self._step = np.eye(4) if self._missed else T_cam_world @ np.linalg.inv(self._pose)
         self._pose, self._missed = T_cam_world, 0
-        own = np.full(len(seen.pixels), -1, np.int64)
-        own[feature] = point
-        self._last = _Last(seen, own, gray)
+        point_of = np.full(len(seen.pixels), -1, np.int64)
+        point_of[feature] = point
+        self._last = _Last(seen, point_of, gray)
         self._recent[index] = _Recent(T_cam_world, seen.pixels[feature], point)
         while len(self._recent) > self.remembered:
             del self._recent[next(iter(self._recent))]
-        if not grow or len(point) < HEALTHY or not self._wanted(seen, own):
+        if not grow or len(point) < HEALTHY or not self._wanted(seen, point_of):
             return {index: self._tracked(self._recent[index])}
-        everything = self.map.add(PoseKeyframe(index, T_cam_world, seen, own.copy()))
+        everything = self.map.add(PoseKeyframe(index, T_cam_world, seen, point_of.copy()))
         bent = self._close(index)
         self._pose = self.map.keyframes[-1].T_cam_world
         self.turns += everything or bent
@@ -213,7 +212,7 @@ class Tracker:
         for i, (T_cam_world, pixels, point) in self._recent.items():
             moved = adjusted.get(i)
             if moved is None:
-                moved, _ = refine_pose(T_cam_world, self.map.points[point], pixels, self.map.focal)
+                moved, _ = refine_pose(T_cam_world, self.map.points[point], pixels, focal=self.map.focal)
             self._recent[i] = _Recent(moved, pixels, point)
 
     def _tracked(self, recent: _Recent) -> Tracked:
@@ -221,8 +220,8 @@ class Tracker:
         return Tracked(T_cam_world.copy(), (self.map.points[point] @ T_cam_world[:3, :3].T + T_cam_world[:3, 3])[:, 2])
 
     def _found(self, index: int, seen: Features) -> _Found | None:
-        """Of what follows the last frame, what goes on as before, and what merely looks alike, the pose that agrees
-        with most points and is no leap."""
+        """Of what follows the last frame, what goes on as before, and what matches by descriptor alone, the pose that
+        agrees with most points and is no leap."""
         tried = [self._followed(seen)]
         if not self._missed and (tried[0] is None or len(tried[0].point) < SCARCE):
             tried.append(self._located(self._step @ self._pose, seen, 24.0))
@@ -249,27 +248,29 @@ class Tracker:
         return bool(self._steps) and distance(found.T_cam_world, self._pose) > JUMP * usual * (1 + self._missed)
 
     def _followed(self, seen: Features) -> _Found | None:
-        """By looks, from the last frame that had a pose and the last two keyframes."""
+        """By descriptors, from the last frame that had a pose and the last two keyframes."""
         pairs = []
         earlier = [(k.features, k.point) for k in self.map.keyframes[-2:]]
         for features, point in [*earlier, *([] if self._last is None else [self._last[:2]])]:
             rows = np.flatnonzero(point >= 0)
-            own = mutual_matches(seen.descriptors, features.descriptors[rows])
-            pairs.append(np.stack((own[:, 0], point[rows[own[:, 1]]]), 1))
+            matches = mutual_matches(seen.descriptors, features.descriptors[rows])
+            pairs.append(np.stack((matches[:, 0], point[rows[matches[:, 1]]]), 1))
         feature, point = np.unique(np.concatenate(pairs), axis=0).T
         return self._seen_from(seen, feature, point)
 
     def _relocated(self, seen: Features) -> _Found | None:
-        """From looks alone, anywhere in the map."""
-        pairs = mutual_matches(seen.descriptors, self.map.looks)
+        """By descriptors alone, anywhere in the map."""
+        pairs = mutual_matches(seen.descriptors, self.map.descriptors)
         return self._seen_from(seen, pairs[:, 0], pairs[:, 1])
 
-    def _seen_from(self, seen: Features, feature: I64, point: I64) -> _Found | None:
+    def _seen_from(
+        self, seen: Features, feature: Int64[np.ndarray, "n"], point: Int64[np.ndarray, "n"]
+    ) -> _Found | None:
         """From pairs (feature, point), many of them wrong."""
         T_cam_world = pnp(seen.pixels[feature], self.map.points[point], self.map.focal, self.seed)
         return None if T_cam_world is None else self._located(T_cam_world, seen, 12.0)
 
-    def _located(self, guess: F64, seen: Features, radius: float) -> _Found | None:
+    def _located(self, guess: Float64[np.ndarray, "4 4"], seen: Features, radius: float) -> _Found | None:
         """From points found near where the guess projects them."""
         known = self.map
         feature, point = known.near(guess, seen, radius)
@@ -279,15 +280,15 @@ class Tracker:
         feature, point = known.near(T_cam_world, seen, 5.0)
         if len(point) < LEAST_INLIERS:
             return None
-        T_cam_world, error = refine_pose(T_cam_world, known.points[point], seen.pixels[feature], known.focal)
+        T_cam_world, error = refine_pose(T_cam_world, known.points[point], seen.pixels[feature], focal=known.focal)
         good = error < 3.0
         return _Found(T_cam_world, feature[good], point[good]) if good.sum() >= LEAST_INLIERS else None
 
-    def _wanted(self, seen: Features, own: I64) -> bool:
+    def _wanted(self, seen: Features, point: Int64[np.ndarray, "n"]) -> bool:
         """Whether a keyframe is due: the camera moved, or knows little of what it sees."""
         before = self.map.keyframes[-1]
-        both, row, old_row = np.intersect1d(own[own >= 0], before.point[before.point >= 0], return_indices=True)
+        both, row, old_row = np.intersect1d(point[point >= 0], before.point[before.point >= 0], return_indices=True)
         if len(both) < SCARCE:
             return True
-        moved = seen.pixels[own >= 0][row] - before.features.pixels[before.point >= 0][old_row]
+        moved = seen.pixels[point >= 0][row] - before.features.pixels[before.point >= 0][old_row]
         return float(np.median(np.linalg.norm(moved, axis=1))) > MOVED * self.map.focal

@@ -69,10 +69,10 @@ class Suppress:
         for instance_id in sorted(sizes, key=lambda i: (sizes[i], -i)):
             others, shared = scene.shared_with(instance_id)
             for other, both in zip(others.tolist(), shared.tolist(), strict=True):
-                own, theirs = sizes[instance_id], sizes[other]
-                if theirs < own or (theirs == own and other > instance_id):
+                size, other_size = sizes[instance_id], sizes[other]
+                if other_size < size or (other_size == size and other > instance_id):
                     continue
-                if both / (own + theirs - both) >= self.iou or both >= self.contained * own:
+                if both / (size + other_size - both) >= self.iou or both >= self.contained * size:
                     scene.drop([instance_id])
                     break
         return scene

@@ -26,17 +26,17 @@ def answers_section(scene: SceneMap, room: RoomFrame, answers: Sequence[Answer])
     if not answers:
         return ""
     points = scene.points.numpy()
-    looks = viewpoints(points, room, PICTURE)[:2] if len(points) else []
-    rasters = [(look, rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)) for look in looks]
+    sides = viewpoints(points, room, PICTURE)[:2] if len(points) else []
+    rasters = [(side, rasterise(points[side.keep], side.camera, 0.9 * scene.voxel_m)) for side in sides]
     parts = []
     for answer in answers:
         record, mask = answer_record(scene, answer), answer_mask(scene, answer).numpy()
         colors = marked(scene.colors.numpy(), mask)
         figures = "".join(
-            f'<figure><img alt="What is meant, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{jpeg_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
-            f"<figcaption>{html.escape(look.name)}</figcaption></figure>"
-            for look, raster in rasters if mask.any()
+            f'<figure><img alt="What is meant, {html.escape(viewpoint.name.lower())}" loading="lazy" '
+            f'src="{jpeg_url(raster.picture(colors[viewpoint.keep]), PICTURE_QUALITY)}">'
+            f"<figcaption>{html.escape(viewpoint.name)}</figcaption></figure>"
+            for viewpoint, raster in rasters if mask.any()
         )
         named = "".join(
             f'<li><a href="#instance-{int(each["id"])}"><bdi>{html.escape(each["name"] or "unnamed")}</bdi> '

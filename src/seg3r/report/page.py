@@ -19,13 +19,13 @@ from seg3r.files import write_text
 from seg3r.report.answers import answers_section
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
-from seg3r.report.images import outlined
+from seg3r.report.images import jpeg_url, outlined
 from seg3r.report.render import RoomFrame, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Sighting
 
 MOST_CARDS = 60
-MOST_LOOKS = 3
+MOST_VIEWS = 3
 PICTURE = (620, 930)
 PICTURE_QUALITY, CROP_QUALITY = 80, 80
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -136,14 +136,14 @@ def _map(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]])
         return "<h2>Map</h2><p>The map is empty: no frame gave a point.</p>"
     figures = []
     paints = {"paint": painted(scene).numpy(), "photo": scene.colors.numpy()}
-    for look in viewpoints(points, room, PICTURE):
-        raster = rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)
+    for viewpoint in viewpoints(points, room, PICTURE):
+        raster = rasterise(points[viewpoint.keep], viewpoint.camera, 0.9 * scene.voxel_m)
         images = "".join(
-            f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{jpeg_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            f'<img class="{kind}" alt="The map, {html.escape(viewpoint.name.lower())}" loading="lazy" '
+            f'src="{jpeg_url(raster.picture(colors[viewpoint.keep]), PICTURE_QUALITY)}">'
             for kind, colors in paints.items()
         )
-        figures.append(f"<figure>{images}<figcaption>{html.escape(look.name)}</figcaption></figure>")
+        figures.append(f"<figure>{images}<figcaption>{html.escape(viewpoint.name)}</figcaption></figure>")
     cloud = pack_cloud(scene, room, [_name(r) for r in records])
     # "<" is the one character that could end the script element.
     payload = json.dumps(cloud, separators=(",", ":")).replace("<", "\\u003c")
@@ -176,27 +176,28 @@ def _cards(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]
     )
     return (
         f'<h2>Instances</h2><p class="soft">By score{cut}. Sizes are width, depth along the walls, and height; '
-        f'crops are the best looks.</p><div class="cards">{cards}</div>'
+        f'crops are the best views.</p><div class="cards">{cards}</div>'
     )
 
 
 def _card(
-    record: Mapping[str, Any], own: Float64[np.ndarray, "p 3"], color: UInt8[np.ndarray, "3"],
-    looks: Sequence[Sighting],
+    record: Mapping[str, Any], points: Float64[np.ndarray, "p 3"], color: UInt8[np.ndarray, "3"],
+    sightings: Sequence[Sighting],
 ) -> str:
-    """`own`: the instance's points in the room's axes."""
+    """`points`: the instance's points in the room's axes."""
     instance_id = int(record["id"])
     size = "no points left"
-    if len(own):
-        size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
+    if len(points):
+        extents = points.max(0) - points.min(0)
+        size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in extents) + " cm"
     seen = "" if not record["observations"] else (  # an instance that was set from outside
         f' · seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
         f'{record["last_frame"]}'
     )
     crops = "".join(
-        f'<figure><img alt="" loading="lazy" src="{jpeg_url(outlined(look, color), CROP_QUALITY)}">'
-        f"<figcaption>frame {look.frame_index}</figcaption></figure>"
-        for look in looks[:MOST_LOOKS]
+        f'<figure><img alt="" loading="lazy" src="{jpeg_url(outlined(sighting, color), CROP_QUALITY)}">'
+        f"<figcaption>frame {sighting.frame_index}</figcaption></figure>"
+        for sighting in sightings[:MOST_VIEWS]
     )
     return (
         f'<article class="card" id="instance-{instance_id}">'

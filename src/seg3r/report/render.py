@@ -47,7 +47,7 @@ class OrientedPoints:
     normals: Float32[np.ndarray, "n 3"]
     """Unit vectors in world, towards the camera that saw the point."""
     flat: Bool[np.ndarray, "n"]
-    """Whether it is a plane; elsewhere the normal says little."""
+    """Whether it is a plane; elsewhere the normal is a guess."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +58,12 @@ class RoomFrame:
     axes: Float64[np.ndarray, "3 3"]
     """Rows: along one wall, along the next, up."""
     ceiling_m: float
-    """Height (along up, in world) above which things hang in the way of a look from above; infinite if unknown."""
+    """Height (along up, in world) above which things hang in the way of a view from above; infinite if unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
-    """One side to look from, and the points that are not in the way."""
+    """One side to see the map from, and the points that are not in the way."""
 
     name: str
     camera: Camera
@@ -234,12 +234,12 @@ def viewpoints(points: Float32[np.ndarray, "n 3"], room: RoomFrame, size: tuple[
     across = room.axes[0] if high[0] - low[0] >= high[1] - low[1] else room.axes[1]
     up = room.axes[2]
     ahead = np.cross(up, across)
-    looks = [("From above", -up, ahead)]
+    sides = [("From above", -up, ahead)]
     for name, degrees in CORNERS:
         level = np.cos(np.radians(degrees)) * ahead + np.sin(np.radians(degrees)) * across
-        looks.append((name, level - DOWNWARD * up, up))
+        sides.append((name, level - DOWNWARD * up, up))
     found = []
-    for name, direction, upward in looks:
+    for name, direction, upward in sides:
         camera = fit_camera(framed, direction, upward, size)
         towards = camera.T_world_cam[:3, 3].numpy() - points
         facing = (towards * room.surface.normals).sum(1) / np.linalg.norm(towards, axis=1).clip(1e-9)
@@ -249,9 +249,9 @@ def viewpoints(points: Float32[np.ndarray, "n 3"], room: RoomFrame, size: tuple[
 
 def _cameras(scene: SceneMap) -> tuple[Int64[np.ndarray, "c"], Float64[np.ndarray, "c 4 4"]]:
     """Frames and poses of the keyframes, by frame."""
-    kept = sorted(scene.keyframes, key=lambda k: k.frame_index)
-    frames = np.array([k.frame_index for k in kept], np.int64)
-    return frames, np.array([k.camera.T_world_cam.numpy() for k in kept], np.float64).reshape(-1, 4, 4)
+    keyframes = sorted(scene.keyframes, key=lambda k: k.frame_index)
+    frames = np.array([k.frame_index for k in keyframes], np.int64)
+    return frames, np.array([k.camera.T_world_cam.numpy() for k in keyframes], np.float64).reshape(-1, 4, 4)
 
 
 def _nearest(values: Int64[np.ndarray, "c"], wanted: Int[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:

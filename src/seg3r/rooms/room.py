@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 
 from seg3r.errors import InputError
 from seg3r.rooms import furnish, things
 from seg3r.rooms.classes import CLASS_IDS
 from seg3r.rooms.layout import FloorPlan, PlacedFurniture, Relation
-from seg3r.rooms.mesh import F64, Mesh, Vec, about, slab
+from seg3r.rooms.mesh import Mesh, Vec, about, slab
 from seg3r.rooms.shape import Style, draw_style
 from seg3r.rooms.texture import COLORS, Material, Pattern, darker, linear, shade_of
 
@@ -202,12 +202,12 @@ def _info(number: int, p: PlacedFurniture) -> ObjectInfo:
     )
 
 
-def _triple(v: F64) -> tuple[float, float, float]:
+def _triple(v: Float64[np.ndarray, "3"]) -> tuple[float, float, float]:
     x, y, z = (round(float(c), 4) for c in v)
     return x, y, z
 
 
-def _pane(window: PlacedFurniture) -> F64:
+def _pane(window: PlacedFurniture) -> Float64[np.ndarray, "3 3"]:
     R = about(2, window.yaw)
     _, high = window.shape.bounds()
     middle = window.position + R @ (0.0, -0.05, high[2] / 2)

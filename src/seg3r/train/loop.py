@@ -53,6 +53,7 @@ def learn(
     model: nn.Module,
     loss_of: Callable[[int], Tensor],
     steps: int,
+    *,
     out: Path,
     peak: float,
     warmup: int,
@@ -60,7 +61,7 @@ def learn(
     max_norm: float = 1.0,
     save_every_s: float = 60.0,
     progress: Callable[[int, float], None] | None = None,
-    crew: DistributedContext | None = None,
+    context: DistributedContext | None = None,
 ) -> float:
     """AdamW on `loss_of(step)` until `steps` are done; goes on from `out`'s checkpoint where one is.
 
@@ -73,13 +74,13 @@ def learn(
         peak: learning rate after `warmup` steps.
         weight_decay: of matrices; vectors and scalars have none.
         progress: called with (step, loss) after each.
-        crew: the processes that train together (they share `out`); None: this one.
+        context: the processes that train together (they share `out`); None: this one.
     Returns:
         Hours it took, all sittings together.
     Raises:
         InputError: a checkpoint of another model; another run writes to `out`; a loss that is not finite.
     """
-    crew = crew or DistributedContext()
+    context = context or DistributedContext()
     out.mkdir(parents=True, exist_ok=True)
     weights = [p for p in model.parameters() if p.requires_grad]
     groups = [
@@ -87,22 +88,22 @@ def learn(
         {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=peak, betas=BETAS, fused=True)
-    with sole_writer(out) if crew.main else nullcontext():
+    with sole_writer(out) if context.main else nullcontext():
         first, before_s = _resume(model, optimizer, out / CHECKPOINT)
-        if crew.main:
+        if context.main:
             for file in (out / CHECKPOINT, out / CURVE):
                 clear_left_over(file)
             _cut_curve(out / CURVE, first)
         device = weights[0].device.type
         started = saved = time.monotonic()
         model.train()
-        with (out / CURVE if crew.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
+        with (out / CURVE if context.main else Path(os.devnull)).open("a", encoding="utf-8") as curve:
             for step in range(first, steps):
                 rate = learning_rate(step, steps, peak, warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 with torch.autocast(device, dtype=torch.bfloat16, enabled=device != "cpu" or halves_pay()):
-                    loss = loss_of(crew.lesson(step))
+                    loss = loss_of(context.sample_index(step))
                 value = float(loss.detach())
                 if not math.isfinite(value):
                     raise InputError(
@@ -110,14 +111,14 @@ def learn(
                     )
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                value = crew.average(weights, value)
+                value = context.average(weights, value)
                 torch.nn.utils.clip_grad_norm_(weights, max_norm)
                 optimizer.step()
                 curve.write(json.dumps({"step": step, "loss": round(value, 6)}) + "\n")
                 if progress is not None:
                     progress(step, value)
                 now = time.monotonic()
-                if crew.main and (step + 1 == steps or now - saved >= save_every_s):
+                if context.main and (step + 1 == steps or now - saved >= save_every_s):
                     curve.flush()
                     _save(model, optimizer, out / CHECKPOINT, step + 1, before_s + now - started)
                     saved = now
@@ -129,6 +130,7 @@ def write_folder(
     model: nn.Module,
     probe: Callable[[nn.Module], Tensor],
     folder: Path,
+    *,
     files: Mapping[str, str],
     tokenizer: Any,
     card: Mapping[str, object],
@@ -156,10 +158,10 @@ def write_folder(
 
 
 def write_weights(
-    model: nn.Module, probe: Callable[[nn.Module], Tensor], folder: Path, config: Mapping[str, object],
+    model: nn.Module, probe: Callable[[nn.Module], Tensor], folder: Path, *, config: Mapping[str, object],
     card: Mapping[str, object], tolerance: float = 1e-2,
 ) -> None:
-    """A network of our own: `model.safetensors`, `config.json`, and the card last. See `write_folder`."""
+    """A network of this package: `model.safetensors`, `config.json`, and the card last. See `write_folder`."""
     stored, moved = _stored(model, probe, tolerance)
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "model.safetensors", stored.state_dict())
@@ -198,15 +200,15 @@ def mean_loss(out: Path, last: int = 200) -> float:
 def _cut_curve(path: Path, first: int) -> None:
     """Forget the steps that will be done again."""
     if path.is_file():
-        kept = []
+        lines = []
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 step = int(json.loads(line)["step"])
             except DAMAGED:
                 break  # the line a power cut left
             if step < first:
-                kept.append(line + "\n")
-        write_text(path, "".join(kept))
+                lines.append(line + "\n")
+        write_text(path, "".join(lines))
 
 
 def _save(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path, step: int, seconds: float) -> None:

@@ -10,16 +10,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
+from seg3r.choices import PresetName
 from seg3r.errors import InputError
 from seg3r.files import check_writable
 from seg3r.lock import sole_writer
 from seg3r.presets.device import check_device
 from seg3r.presets.mappers import preset_named
-from seg3r.presets.preset import Preset, PresetName
-from seg3r.protocols import Source
+from seg3r.presets.preset import Preset
 from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.sources import open_source
+from seg3r.sources import Recording, open_source
 from seg3r.train import query_refiner as queries
 from seg3r.train.clip import train_clip
 from seg3r.train.cut3r import train_cut3r
@@ -55,9 +55,9 @@ def clip_from_rooms(
         _check_alone("clip", context)
         regions = RegionBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
         return train_clip(
-            regions, regions.text_batch, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
-            recipe.text_weight, command=_command("clip", recipe), data=_mapped(recipe.rooms),
-            progress=_losses("clip", recipe.steps, tick),
+            regions, regions.text_batch, recipe.steps, out=out, seed=recipe.seed, device=device, peak=recipe.peak,
+            warmup=recipe.warmup, text_weight=recipe.text_weight, command=_command("clip", recipe),
+            data=_mapped(recipe.rooms), progress=_losses("clip", recipe.steps, tick),
         )
 
 
@@ -74,8 +74,9 @@ def mllm_from_rooms(
         _check_alone("mllm", context)
         talks = ChatBatches(seen_rooms(recipe.rooms, maps, tick), seed=recipe.seed)
         return train_mllm(
-            talks.sights, talks.words, talks, recipe.steps, out, recipe.seed, device, recipe.peak, recipe.warmup,
-            recipe.eye_steps, recipe.word_steps, command=_command("mllm", recipe), data=_mapped(recipe.rooms),
+            talks.pictures, talks.words, talks, steps=recipe.steps, out=out, seed=recipe.seed, device=device,
+            peak=recipe.peak, warmup=recipe.warmup, eye_steps=recipe.eye_steps, word_steps=recipe.word_steps,
+            command=_command("mllm", recipe), data=_mapped(recipe.rooms),
             progress=_losses("mllm", recipe.steps, tick),
         )
 
@@ -94,9 +95,9 @@ def cut3r_from_walks(
         with context.main_first():
             rendered = rendered_walks(recipe.rooms, walks, tick)
         return train_cut3r(
-            rendered, out, recipe.depth_steps, recipe.clip_steps, recipe.seed, device, peak=recipe.peak,
-            depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup, command=_command("cut3r", recipe),
-            data=_described(rendered), crew=context,
+            rendered, out, recipe.depth_steps, clip_steps=recipe.clip_steps, seed=recipe.seed, device=device,
+            peak=recipe.peak, depth_warmup=recipe.depth_warmup, clip_warmup=recipe.clip_warmup,
+            command=_command("cut3r", recipe), data=_described(rendered), context=context,
             progress=_losses("cut3r", recipe.depth_steps + recipe.clip_steps, tick),
         )
 
@@ -121,9 +122,10 @@ def query_refiner_from_clips(
         with context.main_first():
             clips, data = prepared_clips(out / "clips", recipe, walks, videos, parts, tick)
         return queries.train_query_refiner(
-            clips, out, recipe.steps, parts.refiner_config, recipe.seed, device, recipe.peak, recipe.warmup,
-            recipe.drop_tokens, recipe.distil, recipe.cross, command=f"{command} --preset {parts.name}", data=data,
-            progress=_losses("query-refiner", recipe.steps, tick), crew=context,
+            clips, out, recipe.steps, config=parts.refiner_config, seed=recipe.seed, device=device, peak=recipe.peak,
+            warmup=recipe.warmup, drop_tokens=recipe.drop_tokens, distil=recipe.distil, cross=recipe.cross,
+            command=f"{command} --preset {parts.name}", data=data,
+            progress=_losses("query-refiner", recipe.steps, tick), context=context,
         )
 
 
@@ -180,13 +182,13 @@ def prepared_clips(
         data = f"clips of {recipe.video_clip_length} frames from {len(recordings)} recordings; masks of the segmenter"
     note = _named(tick, "preparing clips")
     made = queries.prepare_clips(
-        chosen, preset.cut3r(), preset.dense_features(), folder,
-        None if note is None else lambda done: note(done, recipe.clips if videos is None else done),
+        chosen, preset.cut3r(), preset.dense_features(), folder=folder,
+        progress=None if note is None else lambda done: note(done, recipe.clips if videos is None else done),
     )
     return made, data
 
 
-def _recordings(folder: Path) -> Iterator[Source]:
+def _recordings(folder: Path) -> Iterator[Recording]:
     """What lies in a folder and can be opened.
 
     Raises:
@@ -207,13 +209,13 @@ def _recordings(folder: Path) -> Iterator[Source]:
 
 
 def seen_rooms(rooms: int, maps: Path, tick: Tick | None = None) -> list[SeenRoom]:
-    """Rooms of the train split, mapped and cut into looks: with true masks, every second one with the geometric
+    """Rooms of the train split, mapped and cut into crops: with true masks, every second one with the geometric
     segmenter's too."""
     seeds = split_seeds("train", rooms, FIRST_ROOM)
     seen = []
     for masks, chosen in (("truth", seeds), ("geometric", seeds[::2])):
         map_rooms(chosen, masks, maps / masks, _named(tick, f"mapping ({masks} masks)"))
-        seen += see_rooms(chosen, maps / masks, _named(tick, "looking"))
+        seen += see_rooms(chosen, maps / masks, _named(tick, "cutting crops"))
     return seen
 
 

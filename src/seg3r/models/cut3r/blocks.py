@@ -101,28 +101,28 @@ class ModulatedBlock(nn.Module):
 
 
 class PoseMemory(nn.Module):
-    """What global look went with what pose: a few slots, read before a frame is decoded and written after."""
+    """Which summary of an image went with which pose: a few slots, read before a frame is decoded and written after."""
 
     def __init__(self, encoder_width: int, width: int, heads: int, slots: int, depth: int) -> None:
         super().__init__()
-        self.look = nn.Linear(encoder_width, width)
+        self.look = nn.Linear(encoder_width, width)  # the name its weights are stored under
         self.unknown = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.initial = nn.Parameter(0.02 * torch.randn(1, slots, 2 * width))
         self.write_blocks = nn.ModuleList(DecoderBlock(2 * width, heads) for _ in range(depth))
         self.read_blocks = nn.ModuleList(DecoderBlock(2 * width, heads) for _ in range(depth))
 
-    def read(self, look: Float[Tensor, "b 1 e"], memory: Float[Tensor, "b l m"]) -> Float[Tensor, "b 1 d"]:
-        """The pose token that the slots hold for a look."""
-        asked = torch.cat((self.look(look), self.unknown.expand(len(look), -1, -1)), dim=-1)
+    def read(self, summary: Float[Tensor, "b 1 e"], memory: Float[Tensor, "b l m"]) -> Float[Tensor, "b 1 d"]:
+        """The pose token that the slots hold for the mean token of an image."""
+        asked = torch.cat((self.look(summary), self.unknown.expand(len(summary), -1, -1)), dim=-1)
         for block in self.read_blocks:
             asked, _ = block(asked, memory)
         return asked.chunk(2, dim=-1)[1]
 
     def write(
-        self, look: Float[Tensor, "b 1 e"], pose: Float[Tensor, "b 1 d"], memory: Float[Tensor, "b l m"]
+        self, summary: Float[Tensor, "b 1 e"], pose: Float[Tensor, "b 1 d"], memory: Float[Tensor, "b l m"]
     ) -> Float[Tensor, "b l m"]:
         """The slots after a frame whose pose token came out as `pose`."""
-        told = torch.cat((self.look(look), pose), dim=-1)
+        entry = torch.cat((self.look(summary), pose), dim=-1)
         for block in self.write_blocks:
-            memory, _ = block(memory, told)
+            memory, _ = block(memory, entry)
         return memory

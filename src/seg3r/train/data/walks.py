@@ -1,4 +1,4 @@
-"""Walks through rooms, rendered once and kept: what a network that learns from video reads again and again."""
+"""Walks through rooms, rendered once and stored: what a network that learns from video reads again and again."""
 
 from __future__ import annotations
 

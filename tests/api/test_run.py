@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,7 @@ import pytest
 import torch
 
 from seg3r import resume
-from seg3r.api import run as runs
-from seg3r.api.run import map_recording
+from seg3r.api import map_recording
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r
@@ -21,10 +21,13 @@ from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
+from seg3r.scene import SceneMap
 from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.reconstruct.remembering import Late, Stubborn, Tokens
 from tests.worlds import table_scene, walk, write_recording
+
+running = import_module("seg3r.api.run")  # `seg3r.api.run` itself is the function
 
 FRAMES, LAG = 10, 3
 SIZES = QueryRefinerConfig(tokens=3, features=81, width=16, heads=2, ffn=16, psi=16, layers=1)
@@ -84,7 +87,7 @@ def test_cut_between_frames(
     whole: Callable[[str], list[bytes]], kind: str, at: int, recording: Recording, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(running, "CHECKPOINT_S", 0.0)
     calls = 0
 
     def progress(frames: int, instances: int) -> None:
@@ -108,7 +111,7 @@ def test_cut_within_a_checkpoint(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Map and memory are of the same frame, or the checkpoint before them is."""
-    monkeypatch.setattr(runs, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(running, "CHECKPOINT_S", 0.0)
     first = mapper(recording, "late")
     count = 0
 
@@ -124,7 +127,7 @@ def test_cut_within_a_checkpoint(
         return at_fifth
 
     if where == "before the scene":
-        monkeypatch.setattr(resume.SceneMap, "save", failing(resume.SceneMap.save))
+        monkeypatch.setattr(SceneMap, "save", failing(SceneMap.save))
     elif where == "before the memory":
         monkeypatch.setattr(resume, "write_tensors", failing(resume.write_tensors))
     elif where == "before the name":

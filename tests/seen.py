@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from seg3r.describe.crops import CONTOUR
 from seg3r.describe.facts import COLORS, color_name
 from seg3r.geometry import look_at
 from seg3r.lift import Lift
+from seg3r.presets.bundled import Bundled
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
-from seg3r.types import Camera, Frame, Masks, Matches, Sighting
+from seg3r.types import Camera, Frame, Masks, Matches, Prompt, Reply, Sighting
 from tests.worlds import BoxWorld
 
 UP = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
@@ -121,3 +126,110 @@ def _middle(crop: Tensor) -> np.ndarray:
     part = crop[h // 3 : max(h - h // 3, h // 3 + 1), w // 3 : max(w - w // 3, w // 3 + 1)]
     pixels: np.ndarray = part.reshape(-1, 3).numpy().astype(np.float64)
     return pixels
+
+
+# ---- a floor with boxes ----------------------------------------------------------------------------------------------
+
+BOXES_LOW = np.array([[-3, -3, -0.1], [-1.3, -0.3, 0.0], [-0.3, -0.3, 0.0], [0.7, -0.3, 0.0], [-0.3, 0.9, 0.0]])
+BOXES_HIGH = np.array([[3, 3, 0.0], [-0.7, 0.3, 0.5], [0.3, 0.3, 0.5], [1.3, 0.3, 0.5], [0.3, 1.5, 0.5]])
+BOXES_SHADES = ("grey", "red", "blue", "red", "yellow")
+RED, BLUE, ALSO_RED, YELLOW = 2, 3, 4, 5
+
+
+@cache
+def boxes() -> SceneMap:
+    """Four boxes on a grey floor, two of them red; not to be changed."""
+    return map_of(BoxWorld(BOXES_LOW, BOXES_HIGH), BOXES_SHADES)
+
+
+def unnamed(scene: SceneMap) -> SceneMap:
+    """A copy without the names that came with the masks."""
+    scene = scene.copy()
+    for i in scene.ids.tolist():
+        scene.name_votes.pop(i)
+    return scene
+
+
+def reordered(scene: SceneMap) -> tuple[SceneMap, list[int]]:
+    """The same map of four with its instances in another order, and the new row of each."""
+    ids = scene.ids.tolist()
+    other, renumbered = scene.select(ids=ids[2:]).union(scene.select(ids=ids[:2]))
+    moved = [other.ids.tolist().index(renumbered.get(i, i)) for i in ids]
+    assert sorted(moved) == list(range(4)) and moved != list(range(4))
+    return other, moved
+
+
+# ---- a table with things on it, and a language model -----------------------------------------------------------------
+
+TABLE_LOW = np.array([[-3, -3, -0.1], [-0.6, -0.4, 0.0], [-0.5, -0.3, 0.7], [0.2, -0.1, 0.7], [1.1, -0.3, 0.0]])
+TABLE_HIGH = np.array([[3, 3, 0.0], [0.6, 0.4, 0.7], [-0.1, 0.1, 1.0], [0.4, 0.1, 0.9], [1.5, 0.3, 0.4]])
+TABLE_SHADES = ("grey", "green", "red", "blue", "red")
+TABLE, BOX, CUP, CRATE = 2, 3, 4, 5
+
+
+@cache
+def laid_table() -> SceneMap:
+    """A green table with a red box and a blue cup on it, and a red crate beside it; not to be changed."""
+    return map_of(BoxWorld(TABLE_LOW, TABLE_HIGH), TABLE_SHADES)
+
+
+class Colored:
+    """Sees the colour inside the outline; finds words in the prompt."""
+
+    def __init__(self, sure: float | None = 0.8) -> None:
+        self.name, self.sure, self.prompts = "colours", sure, []
+
+    def __call__(self, prompts: Sequence[Prompt]) -> list[Reply]:
+        assert prompts
+        self.prompts += prompts
+        return [Reply(self._say(prompt), self.sure) for prompt in prompts]
+
+    def _say(self, prompt: Prompt) -> str:
+        color = color_name(np.concatenate([_inside(image) for image in outlined_of(prompt)]))
+        if "Choose from" in prompt.text:
+            names = re.findall(r"Choose from: (.*)\. Answer as", prompt.text)[0].split(", ")
+            return json.dumps({"name": next((name for name in names if color in name.split()), None)})
+        if "Question:" in prompt.text:
+            facts, question = re.findall(r"Outlined: (.*) Question: (.*) Is the outlined", prompt.text)[0]
+            wanted = re.findall("|".join(COLORS), question)
+            place = re.findall(" on the (.*)", question)
+            there = not place or facts.split(";")[1].rstrip(".").endswith(f" {place[0]}")
+            return f"Well: {json.dumps({'fits': color in wanted and there})}"
+        return json.dumps({"color": color, "name": f"{color} thing"})
+
+
+def outlined_of(prompt: Prompt) -> list[np.ndarray]:
+    """The images with an outline."""
+    images = [image.numpy() for image in prompt.images]
+    return [image for image in images if (image == np.array(CONTOUR)).all(-1).any()]
+
+
+def _inside(image: np.ndarray) -> np.ndarray:
+    """Colours in the middle of what is outlined."""
+    line = (image == np.array(CONTOUR)).all(-1)
+    assert line.any()
+    rows, columns = np.nonzero(line)
+    r, c = int(rows.mean()), int(columns.mean())
+    middle: np.ndarray = image[max(r - 2, 0) : r + 3, max(c - 2, 0) : c + 3].reshape(-1, 3).astype(np.float64)
+    return middle
+
+
+# ---- a preset of these -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Colours(Bundled):
+    """The bundled parts, with an encoder and a language model that know colours."""
+
+    loaded: list[str] = field(default_factory=list)
+    """What was asked for, in this order."""
+    told: Colored = field(default_factory=Colored)
+    """The language model."""
+
+    def image_text(self) -> ColorEncoder:
+        self.loaded.append("encoder")
+        return ColorEncoder()
+
+    def chat(self) -> Colored:
+        self.loaded.append("chat")
+        return self.told
