@@ -9,15 +9,15 @@ import pytest
 
 from seg3r.cli import main
 from seg3r.embed.refined_queries import load_refiner
-from seg3r.train import recipes as learning
+from seg3r.train import recipes
 from tests.commands import refused
 
 
 def test_a_query_refiner_from_walks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(learning, "CLIPS", 1)
-    monkeypatch.setattr(learning, "CLIP_LENGTH", 3)
+    monkeypatch.setattr(recipes, "CLIPS", 1)
+    monkeypatch.setattr(recipes, "CLIP_LENGTH", 3)
     words = ["train", "moonseg3r", "--out", str(tmp_path / "run"), "--rooms", "1", "--walks", str(tmp_path / "walks")]
     main([*words, "--steps", "1"])
     assert "--resume" in refused(capsys, *words, "--steps", "2")
