@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from kept import Kept, weights_used
+from seg3r.choices import AnswererName, Geometry, Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import PlacedRoom, Placement, measures, place_room
+from seg3r.evaluate.one_camera import PlacedRoom, measures, place_room
 from seg3r.evaluate.questions import measure_questions
 from seg3r.evaluate.rooms import measure_rooms
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
@@ -26,12 +27,11 @@ from seg3r.methods.opentrack3d import ABLATIONS, OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.presets import METHODS, Bundled, answerer_of, labeler_of, moonseg3r, reconstructor
 from seg3r.presets.bundled import MOONSEG3R, bundled_refiner
-from seg3r.presets.preset import AnswererName, Geometry
 from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import Frame, Masks, View
 
@@ -71,7 +71,7 @@ def variants() -> dict[str, dict[str, Any]]:
 def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3RConfig]:
     """Row -> config; each adds to the one above, the last one what is not the paper's. Without `learnt` those that need
     no training."""
-    pooled = replace(base, refine=False, memory=False, token=False, consensus=False)
+    pooled = replace(base, refine=False, memory=False, token=False, consensus=0.0)
     rows = {
         "F2d only": replace(pooled, use_3d=False), "F3d only": replace(pooled, use_2d=False), "F2d + F3d": pooled,
     }
@@ -79,7 +79,7 @@ def steps_of_table_2(base: MoonSeg3RConfig, learnt: bool) -> dict[str, MoonSeg3R
         refined = replace(pooled, refine=True)
         whole = replace(refined, memory=True, token=True)
         rows |= {"+ refinement": refined, "+ distillation": refined, "+ memory": replace(whole, token=False),
-                 "+ token": whole, OURS: replace(whole, consensus=True)}
+                 "+ token": whole, OURS: replace(whole, consensus=0.5)}
     return rows
 
 
@@ -95,7 +95,7 @@ def decisions(base: MoonSeg3RConfig) -> dict[str, MoonSeg3RConfig]:
         **{f"D21 token of {n} views": replace(base, token_frames=n) for n in (1, 20, 10_000)},
         "D22 200 points": replace(base, least_points=200), "no merge in the end": replace(base, merge=0.0),
         "D20 no vote": replace(base, vote=None), "all points": replace(base, measured=0),
-        "no consensus": replace(base, consensus=False),
+        "no consensus": replace(base, consensus=0.0),
     }
 
 
@@ -158,7 +158,7 @@ class Shared:
         return Replayed(all_views(Joined(reconstructor(reconstruct, Bundled()), self.recurrent()), self.room.recording))
 
     def masks(self, masks: str) -> Once:
-        return Once(Saved(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
+        return Once(SavedMasks(truth_masks(self.room.recording)) if masks == "truth" else GeometricSegmenter())
 
 
 def all_views(geometry: Reconstructor, frames: Iterable[Frame]) -> list[View]:

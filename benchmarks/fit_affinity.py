@@ -24,7 +24,7 @@ from scipy.special import expit
 from seg3r.geometry import unproject
 from seg3r.kernels.geometric import joining, regions
 from seg3r.rooms import renderer_of, split_seeds
-from seg3r.segment.geometric import Affinity, GeometricSegmenter, Patches
+from seg3r.segment.geometric import Affinity, GeometricSegmenter, SurfacePatches
 from seg3r.sources.rooms import RoomsSource
 from seg3r.types import View
 
@@ -58,7 +58,7 @@ def views(seed: int, every: int = 8) -> Iterator[tuple[View, np.ndarray]]:
         yield view, np.where(instances > 0, instances, -classes)
 
 
-def majority(patches: Patches, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def majority(patches: SurfacePatches, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The commonest truth of each patch, and its share."""
     h, w = patches.labels.shape
     half = patches.step // 2
@@ -70,7 +70,7 @@ def majority(patches: Patches, truth: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return values[votes.argmax(1)], votes.max(1) / votes.sum(1)
 
 
-def pairs_of(patches: Patches, truth: np.ndarray, pure: np.ndarray, weights: np.ndarray) -> Pairs:
+def pairs_of(patches: SurfacePatches, truth: np.ndarray, pure: np.ndarray, weights: np.ndarray) -> Pairs:
     """Those met while joining what belongs together. Walls that meet in a corner are neither joined nor a lesson."""
     sums, boxes, border, bounds = (x.copy() for x in (patches.sums, patches.boxes, patches.border, patches.bounds))
     out: Pairs = []

@@ -28,9 +28,10 @@ from rich.table import Table
 
 from kept import Kept, key, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
+from seg3r.choices import Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import PlacedRoom, Placement, place_room
+from seg3r.evaluate.one_camera import PlacedRoom, place_room
 from seg3r.evaluate.placement import LEAST_VIEWS
 from seg3r.metrics.geometry import path_length, umeyama
 from seg3r.metrics.instance_ap import evaluate_scenes
@@ -40,7 +41,7 @@ from seg3r.presets.bundled import MOONSEG3R
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.types import Frame, View
 
 SPANS = (16, 60, 200, 400)
@@ -110,8 +111,9 @@ def names_of(poses: Sequence[str]) -> list[str]:
 def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int, masks: str) -> dict[str, Any]:
     """One row on one walk: drift, time, and for each placement the curve."""
     geometry = Logged(geometry_of(name, reset_every))
-    segment = Saved(truth_masks(room.recording)) if masks == "truth" else None
-    config = replace(MOONSEG3R, consensus=masks != "truth")  # perfect masks have no pieces to join
+    segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
+    # Perfect masks have no pieces to join.
+    config = replace(MOONSEG3R, consensus=0.0) if masks == "truth" else MOONSEG3R
     placed = place_room(
         moonseg3r("bundled", config, reconstruct=geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )

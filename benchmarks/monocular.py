@@ -31,7 +31,7 @@ from torch import Tensor
 
 from seg3r.api import frames
 from seg3r.errors import InputError
-from seg3r.metrics.geometry import absrel, ate, coverage, drift, path_length, relative_errors, scale_breaks, within
+from seg3r.metrics.geometry import absrel, ate, drift, path_length, relative_errors, scale_breaks, within
 from seg3r.presets import Bundled, GeometryOptions, reconstructor
 from seg3r.protocols import Reconstructor
 from seg3r.sources.rooms import RoomsSource
@@ -180,7 +180,7 @@ def measured(kept: dict[int, Sighted], known: dict[int, Truth], events: list[tup
         "ate_m": error.rmse_m, "path_m": path_m, "compared": len(order), "scale": scale,
         "absrel": float(np.nanmean([absrel(*each) for each in depths])),
         "within_1.25": float(np.nanmean([within(*each) for each in depths])),
-        "coverage": float(np.mean([coverage(confident) for _, _, confident in depths])),
+        "coverage": float(np.mean([confident_share(confident) for _, _, confident in depths])),
         "rpe_m": float(np.median(steps.translation_m)), "rpe_deg": float(np.median(steps.rotation_deg)),
         "drift": float(np.median(drifted)) if len(drifted) else math.nan,
         "scale_breaks": len(breaks), "breaks_at": breaks,

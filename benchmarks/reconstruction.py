@@ -29,7 +29,7 @@ from seg3r.errors import InputError
 from seg3r.metrics.geometry import (
     STRIDE_M,
     absrel,
-    coverage,
+    confident_share,
     path_length,
     relative_errors,
     scale_breaks,
@@ -158,7 +158,7 @@ def measured(
         "absrel": mean([absrel(scaled(s.depth, scale), s.truth, s.confident) for s in shown]),
         "absrel_median": mean([absrel(scaled(s.depth, middle), s.truth, s.confident) for s in shown]),
         "within_1.25": mean([within(scaled(s.depth, middle), s.truth, s.confident) for s in shown]),
-        "coverage": mean([coverage(s.confident) for s in shown]),
+        "coverage": mean([confident_share(s.confident) for s in shown]),
         "scale": scale, "depth_scale": middle, "ate_m": float(np.sqrt(((placed - known[:, :3, 3]) ** 2).sum(1).mean())),
         "path_m": path_length(true),
         "rpe_share": float(steps[0][long].mean() / lengths[long].mean()) if long.any() else math.nan,

@@ -131,7 +131,7 @@ def run(mapper: Mapper, walked: Walked) -> SceneMap:
 
 PUBLIC = (
     "points", "colors", "pixels", "seen", "owners", "hits", "views", "ids", "features", "identity", "weights",
-    "observations", "missed", "mean_scores", "sizes", "boxes",
+    "observations", "missed", "mean_scores", "scores", "sizes", "boxes", "best_owners",
 )
 
 
@@ -141,7 +141,8 @@ def assert_same_map(a: SceneMap, b: SceneMap) -> None:
         one, other = getattr(a, name), getattr(b, name)
         assert one.dtype == other.dtype, name
         assert torch.equal(one, other), f"{name}: {one} is not {other}"
-    for name in ("frames", "last_frame", "next_id", "name_votes", "voxel_m", "visible_m", "widths"):
+    for name in ("frames", "last_frame", "next_id", "name_votes", "name_labels", "names", "voxel_m", "visible_m",
+                 "widths"):
         assert getattr(a, name) == getattr(b, name), name
     assert [a.became(i) for i in range(a.next_id)] == [b.became(i) for i in range(b.next_id)]
     assert np.array_equal(a.T_world_map, b.T_world_map)

@@ -109,8 +109,8 @@ def test_what_does_not_fit_is_said_in_one_line(
     for flag in (["--focal", "110"], ["--centre", "64", "48"]):
         assert f"{flag[0][2:]}: the camera's numbers belong to" in refused(
             capsys, *moon, "--reconstruct", "sensor", *flag)
-    assert "depth and poses lie in a folder" in refused(
-        capsys, *moon, "--refiner", str(refiner), "--reconstruct", "saved")
+    saved = ("--refiner", str(refiner), "--reconstruct", "saved")
+    assert "depth and poses lie in a folder" in refused(capsys, *moon, *saved)
     assert f"{recording} belongs to" in refused(
         capsys, *moon, "--reconstruct", "cut3r", "--geometry", str(recording))
     assert str(tmp_path / "nobody") in refused(

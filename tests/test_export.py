@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +15,15 @@ import torch
 import trimesh
 from PIL import Image
 
-from seg3r import export
-from seg3r.describe.colors import instance_colors, painted, point_instances
-from seg3r.describe.records import best_name, instance_records
+from seg3r.describe.colors import instance_colors, painted
+from seg3r.describe.records import instance_records
 from seg3r.errors import InputError
-from seg3r.export import CONTENT, check_out, replace_folder, write_instances, write_map_folder, write_ply
+from seg3r.export import CONTENT, MARK, check_out, write_instances, write_map_folder, write_ply
+from seg3r.export import folder as export
+from seg3r.files import clear_left_over
 from seg3r.report import page
 from seg3r.scene import SceneMap
-from seg3r.score import scores
+from seg3r.scene.names import most_votes
 from tests.maps import HOSTILE, SECONDS, table_map
 
 
@@ -58,12 +61,12 @@ def test_a_point_goes_to_the_owner_with_the_best_share() -> None:
         torch.cat((own[2], torch.tensor([9, 1, 9], dtype=torch.int32))),
     )
     scene.set_points(a, points, torch.full_like(hits, 3), torch.full_like(views, 4))
-    assert point_instances(scene)[theirs].tolist() == [1, 1, 0]
+    assert scene.best_owners[theirs].tolist() == [1, 1, 0]
 
 
 def test_painted_points_show_their_instance_and_others_keep_their_hue() -> None:
     scene = table_map()
-    paint, instance = painted(scene, blend=1.0, dim=0.5), point_instances(scene)
+    paint, instance = painted(scene, blend=1.0, dim=0.5), scene.best_owners
     owned = instance >= 0
     assert torch.equal(paint[owned], instance_colors(scene.ids)[instance[owned]])
     assert (paint[~owned].int() - (scene.colors[~owned].float() / 2).round().int()).abs().max() <= 1
@@ -75,8 +78,8 @@ def test_score_is_the_geometric_mean_of_its_factors() -> None:
         _, hits, views = scene.points_of(instance_id)
         consistency = float((hits / views.clamp_min(1)).mean())
         product = float(scene.mean_scores[i]) * consistency * (1 - math.exp(-int(scene.observations[i]) / 3))
-        assert float(scores(scene)[i]) == pytest.approx(product ** (1 / 3), abs=1e-5)
-    assert len(scores(SceneMap())) == 0
+        assert float(scene.scores[i]) == pytest.approx(product ** (1 / 3), abs=1e-5)
+    assert len(SceneMap().scores) == 0
 
 
 # ---- files -----------------------------------------------------------------------------------------------------------
@@ -90,7 +93,7 @@ def test_ply_reads_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(cloud.vertices.astype(np.float32), scene.points.numpy())
     np.testing.assert_array_equal(cloud.colors[:, :3], painted(scene).numpy())
     ids = cloud.metadata["_ply_raw"]["vertex"]["data"]["instance"].ravel()
-    wanted = point_instances(scene)
+    wanted = scene.best_owners
     np.testing.assert_array_equal(ids[wanted >= 0], scene.ids[wanted[wanted >= 0]].numpy())
     assert (ids[wanted < 0] == -1).all()
     assert (ids == -1).any() and (ids >= 0).any()
@@ -115,9 +118,9 @@ def test_instances_json_says_what_the_map_holds(tmp_path: Path) -> None:
 
 
 def test_most_votes_name_an_instance() -> None:
-    assert best_name({}) is None
-    assert best_name({"cup": 1.0, "bowl": 2.0}) == "bowl"
-    assert best_name({"cup": 1.0, "bowl": 1.0}) == "bowl"
+    assert most_votes({}) is None
+    assert most_votes({"cup": 1.0, "bowl": 2.0}) == "bowl"
+    assert most_votes({"cup": 1.0, "bowl": 1.0}) == "bowl"
 
 
 def test_the_folder_holds_everything_and_crops_are_where_the_json_says(tmp_path: Path) -> None:
@@ -205,6 +208,81 @@ def test_a_failed_rename_puts_the_old_map_back(tmp_path: Path, monkeypatch: pyte
     assert snapshot(tmp_path) == before
 
 
+KILL = """
+import os, signal, shutil, sys
+from pathlib import Path
+from seg3r import files
+from seg3r.export import folder as export
+from tests.maps import table_map
+
+export.write_report = lambda path, *_, **__: path.write_text("page")
+
+def killed(*_, **__):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def killed_after(run):
+    return lambda *given, **named: (run(*given, **named), killed())
+
+def killed_if(ending, run):
+    return lambda path, *given, **named: (killed if str(path).endswith(ending) else run)(path, *given, **named)
+
+def half_gone(path, **_):
+    if str(path).endswith(".old"):
+        (path / "scene.ply").unlink()
+        killed()
+
+POINTS = {
+    "first file": lambda: setattr(export.SceneMap, "save", killed_after(export.SceneMap.save)),
+    "half a file": lambda: setattr(files, "flush", killed_if(".tmp", files.flush)),
+    "last file": lambda: setattr(export, "write_report", killed_after(export.write_report)),
+    "before": lambda: setattr(files, "_swap", killed),
+    "between": lambda: setattr(Path, "rename", killed_if(".new", Path.rename)),
+    "after": lambda: setattr(files, "_empty", killed),
+    "clearing": lambda: setattr(files.shutil, "rmtree", half_gone),
+}
+scene = table_map(frames=2)
+for point, breaks in POINTS.items():
+    if (child := os.fork()) == 0:
+        breaks()
+        export.write_map_folder(
+            scene, Path(sys.argv[1]) / point / "map", title="", figures={}, seconds={}, settings={}
+        )
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL, point
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_an_export_killed_anywhere_costs_no_map_and_leaves_nothing_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "write_report", lambda path, *_, **__: path.write_text("page"))
+    points = ["first file", "half a file", "last file", "before", "between", "after", "clearing"]
+    first, second = SceneMap(), table_map(frames=2)
+    for point in points:
+        write(first, tmp_path / point / "map")
+        (tmp_path / point / "map" / "notes.txt").write_text("mine")
+    old = snapshot(tmp_path / points[0] / "map")
+    done = subprocess.run(
+        [sys.executable, "-c", KILL, str(tmp_path)], cwd=Path(__file__).parents[1], capture_output=True, text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for point in points:
+        folder, out = tmp_path / point, tmp_path / point / "map"
+        assert len(list(folder.iterdir())) == 3, f"{point}: the map (or both), its lock, what was left"
+        clear_left_over(out, CONTENT)  # as a run to the same place begins
+        assert [p.name for p in folder.iterdir()] == ["map"]
+        if point in ("after", "clearing"):
+            assert json.loads((out / MARK).read_text())["frames"] == second.frames
+            assert (out / "notes.txt").read_text() == "mine"
+        else:
+            assert snapshot(out) == old
+        write(second, out)
+        assert sorted(p.name for p in out.iterdir()) == sorted([*CONTENT, "notes.txt"])
+        assert [p.name for p in folder.iterdir()] == ["map"]
+
+
 def test_an_earlier_map_is_replaced_and_what_else_lay_there_stays(tmp_path: Path) -> None:
     out = tmp_path / "map"
     out.mkdir()
@@ -240,7 +318,7 @@ def test_what_is_no_place_for_a_map_is_refused_in_one_line(tmp_path: Path, monke
             check_out(out)
         assert "\n" not in str(error.value) and str(out) in str(error.value)
         with pytest.raises(InputError):
-            replace_folder(out, lambda folder: None)
+            write(SceneMap(), out)
     assert (tmp_path / "full" / "thesis.tex").read_text() == "x"
     check_out(tmp_path / "new" / "er")
     assert not (tmp_path / "new").exists()

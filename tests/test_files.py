@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +87,41 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
     out = tmp_path / "map[1]"
     for name in (".map[1].0a1b2c3d.new", ".map[1].0a1b2c3d.old", ".other.0a1b2c3d.new", ".map[1].notes.new"):
         (tmp_path / name).mkdir()
+    for name in (".map[1].0a1b2c3d.tmp", ".map[1].0a1b2c3d.tmp.npy", ".map[1].partial", ".map[12].0a1b2c3d.tmp"):
+        (tmp_path / name).write_text("")
     (tmp_path / ".map[1].0a1b2c3d.old" / "a.txt").write_text("the map of before: killed between two renames")
     files.clear_left_over(out)
-    assert names_in(tmp_path) == [".map[1].notes.new", ".other.0a1b2c3d.new", "map[1]"]
+    assert names_in(tmp_path) == [
+        ".map[12].0a1b2c3d.tmp", ".map[1].notes.new", ".map[1].partial", ".other.0a1b2c3d.new", "map[1]"
+    ]
     assert (out / "a.txt").is_file()
+
+
+def test_what_others_put_into_a_folder_that_stepped_aside_comes_back(tmp_path: Path) -> None:
+    out, aside = tmp_path / "map", tmp_path / ".map.0a1b2c3d.old"
+    for folder in (out, aside):
+        folder.mkdir()
+        (folder / "ours.txt").write_text(folder.name)
+    (aside / "theirs.txt").write_text("theirs")
+    files.clear_left_over(out, ("ours.txt",))
+    assert {p.name: p.read_text() for p in out.iterdir()} == {"ours.txt": "map", "theirs.txt": "theirs"}
+    assert names_in(tmp_path) == ["map"]
+
+
+def test_nothing_of_a_live_run_is_cleared(tmp_path: Path) -> None:
+    out, trouble = tmp_path / "map", list[InputError]()
+
+    def another_run() -> None:
+        for write in (files.clear_left_over, lambda out: files.replace_folder(out, lambda folder: None)):
+            with pytest.raises(InputError, match="another run") as caught:
+                write(out)
+            trouble.append(caught.value)
+
+    def fill(folder: Path) -> None:
+        (folder / "a.txt").write_text("new")
+        thread = threading.Thread(target=another_run)
+        thread.start()
+        thread.join()
+
+    files.replace_folder(out, fill)
+    assert len(trouble) == 2 and (out / "a.txt").read_text() == "new" and names_in(tmp_path) == ["map"]

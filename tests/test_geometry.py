@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seg3r.geometry import (
-    box_iou,
+    box_iou_3d,
     invert,
     look_at,
     mask_iou,
@@ -205,11 +205,11 @@ def test_box_iou_is_that_of_the_cells_inside(seed: int) -> None:
     boxes = torch.cat((corners.min(dim=1).values, corners.max(dim=1).values), dim=1)
     cells = torch.cartesian_prod(*[torch.arange(7)] * 3)
     inside = ((cells >= boxes[:, None, :3]) & (cells < boxes[:, None, 3:])).all(dim=-1)
-    torch.testing.assert_close(box_iou(boxes[:2].float(), boxes[2:].float()), mask_iou(inside[:2], inside[2:]))
+    torch.testing.assert_close(box_iou_3d(boxes[:2].float(), boxes[2:].float()), mask_iou(inside[:2], inside[2:]))
 
 
 def test_box_iou_by_hand() -> None:
     unit = torch.tensor([[0.0, 0, 0, 1, 1, 1]])
     others = torch.tensor([[0.5, 0, 0, 1.5, 1, 1], [2, 2, 2, 3, 3, 3], [0, 0, 0, 1, 1, 0], [0, 0, 0, 1, 1, 1]])
-    assert box_iou(unit, others).tolist()[0] == pytest.approx([1 / 3, 0, 0, 1])
-    assert box_iou(others[2:3], others[2:3]).tolist() == [[0]]
+    assert box_iou_3d(unit, others).tolist()[0] == pytest.approx([1 / 3, 0, 0, 1])
+    assert box_iou_3d(others[2:3], others[2:3]).tolist() == [[0]]

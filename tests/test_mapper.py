@@ -10,9 +10,10 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from seg3r.errors import InputError
-from seg3r.geometry import invert, rigid, transform
+from seg3r.geometry import invert, rigid, rounded_pose, transform
 from seg3r.lift import Lift
 from seg3r.mapper import Mapper
 from seg3r.protocols import Observer
@@ -53,7 +54,7 @@ def test_stream_is_batch() -> None:
     sizes = [len(scene) for scene in two.run(iter(frames))]
     assert len(sizes) == len(frames)
     assert_same_map(one.scene, two.scene)
-    assert_same_map(one.result(), two.result())
+    assert_same_map(one.refined(), two.refined())
 
 
 def test_run_is_lazy() -> None:
@@ -72,7 +73,7 @@ def test_the_map_after_a_frame_knows_nothing_of_later_ones(t: int) -> None:
     run(one, WALKED[:t])
     maps = [scene.copy() for scene in two.run(frame for frame, _ in other_future)]
     assert_same_map(one.scene, maps[t - 1])
-    assert_same_map(one.result(), mapper_of(WALKED, scene=maps[t - 1]).result())
+    assert_same_map(one.refined(), mapper_of(WALKED, scene=maps[t - 1]).refined())
 
 
 def test_a_result_does_not_touch_the_living_map() -> None:
@@ -80,10 +81,10 @@ def test_a_result_does_not_touch_the_living_map() -> None:
     for frame, _ in WALKED:
         asked.step(frame)
         before = asked.scene.copy()
-        refined = asked.result()
+        refined = asked.refined()
         assert refined is not asked.scene
         assert_same_map(asked.scene, before)
-        assert_same_map(asked.result(), refined)
+        assert_same_map(asked.refined(), refined)
     assert_same_map(asked.scene, run(quiet, WALKED))
 
 
@@ -108,7 +109,7 @@ def test_a_rigid_motion_of_the_world_moves_the_map_and_no_more(seed: int, visibl
     here, there = (mapper_of(w, scene=SceneMap(0.05, visible_m)) for w in (walked, moved(walked, T)))
     run(here, walked)
     run(there, moved(walked, T))
-    for one, other in ((here.scene, there.scene), (here.result(), there.result())):
+    for one, other in ((here.scene, there.scene), (here.refined(), there.refined())):
         assert one.ids.tolist() == other.ids.tolist()
         assert one.observations.tolist() == other.observations.tolist()
         assert one.missed.tolist() == other.missed.tolist()
@@ -121,6 +122,83 @@ def test_a_rigid_motion_of_the_world_moves_the_map_and_no_more(seed: int, visibl
         off = torch.cdist(back, one.points.to(torch.float64)).min(1).values
         assert float(off.quantile(1 - 2 * changed)) < 2e-5
         assert float(off.max()) < 2 * one.voxel_m
+
+
+def in_micrometres(walked: Walked) -> Walked:
+    """As a recording from files has its poses."""
+    out = []
+    for frame, ids in walked:
+        assert frame.camera is not None
+        camera = dataclasses.replace(frame.camera, T_world_cam=rounded_pose(frame.camera.T_world_cam))
+        out.append((dataclasses.replace(frame, camera=camera), ids))
+    return out
+
+
+@pytest.mark.parametrize("shift", [(5e5, 5.4e6, 100), (0, 0, 1100), (-2e7, 3e4, -500)])
+def test_a_far_world_gives_the_same_map_to_the_bit(shift: tuple[float, float, float]) -> None:
+    walked, T = in_micrometres(CLEAR), torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor(shift)
+    here, there = (mapper_of(w, embed=Looks(CLEAR, LOOKS)) for w in (walked, moved(walked, T)))
+    run(here, walked)
+    run(there, moved(walked, T))
+    for near, far in ((here.scene, there.scene), (here.refined(), there.refined())):
+        assert near.origin.tolist() == [0, 0, 0] and far.origin.tolist() == list(shift)
+        assert_same_map(near, far)
+        assert (far.world_points - T[:3, 3] - near.world_points).abs().max() < 1e-6
+
+
+def test_a_far_world_that_starts_anywhere_stays_exact() -> None:
+    """By the map alone nobody could tell where the recording was before: coordinates are near zero, that is all."""
+    T = torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor([512_345.678, 5_412_349.876, 143.21])
+    walked = CLEAR[1:]  # the first camera looks along an axis: faces would lie on voxel borders
+    near = run(mapper_of(walked), walked)
+    far = run(mapper_of(moved(walked, T)), moved(walked, T))
+    assert far.points.abs().max() < 60 and near.ids.tolist() == far.ids.tolist()
+    assert abs(near.point_count - far.point_count) <= 0.003 * near.point_count
+    off, _ = cKDTree(near.world_points.numpy()).query((far.world_points - T[:3, 3]).numpy())
+    assert np.quantile(off, 0.99) < 1e-4
+
+
+def test_a_near_world_is_taken_as_it_is() -> None:
+    mapper = mapper_of(CLEAR)
+    frame = CLEAR[0][0]
+    assert mapper.local(frame) is frame
+    assert mapper.local(dataclasses.replace(frame, camera=None)).camera is None
+    assert mapper.scene.has_origin and not mapper.scene.origin.any()
+
+
+class OwnWorld:
+    """A reconstructor that finds its own way: its first camera is where its world begins."""
+
+    def __init__(self, origin: torch.Tensor | None = None) -> None:
+        self.first: torch.Tensor | None = None
+        if origin is not None:
+            self.origin = origin
+
+    def __call__(self, frame: Frame) -> tuple[View, ...]:
+        assert frame.camera is not None
+        pose = frame.camera.T_world_cam
+        self.first = pose if self.first is None else self.first
+        camera = dataclasses.replace(frame.camera, T_world_cam=torch.linalg.inv(self.first) @ pose)
+        return (dataclasses.replace(Sensor().view(dataclasses.replace(frame, camera=camera)), frame=frame),)
+
+    def finish(self) -> tuple[()]:
+        return ()
+
+    def reset(self) -> None:
+        self.first = None
+
+
+def test_where_the_recording_lies_says_nothing_of_a_world_of_the_reconstructors_own() -> None:
+    T = torch.eye(4, dtype=torch.float64)
+    T[:3, 3] = torch.tensor([5e5, 5.4e6, 100.0])
+    for origin in (None, torch.tensor([7e4, 0.0, 0.0], dtype=torch.float64)):
+        mapper = mapper_of(CLEAR)
+        mapper.reconstruct = OwnWorld(origin)
+        run(mapper, moved(CLEAR, T))
+        assert mapper.scene.origin.tolist() == ([0, 0, 0] if origin is None else origin.tolist())
+        assert len(mapper.refined()) == 4
 
 
 def true_voxels(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:
@@ -151,7 +229,7 @@ def test_perfect_masks_through_every_stage_give_the_boxes() -> None:
     """With erosion, gates, consistency and merging, at the voxels of the default: nothing beyond the boxes."""
     mapper = mapper_of(CLEAR)
     run(mapper, CLEAR)
-    result, world = mapper.result(), table_scene()
+    result, world = mapper.refined(), table_scene()
     assert_sound(result)
     assert len(result) == 4
     found = set()
@@ -175,20 +253,20 @@ def test_a_frame_without_masks() -> None:
     assert counts[0] == 0
     assert mapper.scene.point_count > 0
     assert_sound(mapper.scene)
-    assert len(mapper.result()) == 4
+    assert len(mapper.refined()) == 4
     nothing = mapper_of([(f, torch.zeros_like(i)) for f, i in CLEAR])
     run(nothing, CLEAR)
-    assert len(nothing.result()) == 0
+    assert len(nothing.refined()) == 0
 
 
 def test_one_frame() -> None:
     mapper = mapper_of(CLEAR, refine=Chain(()))
     mapper.step(CLEAR[0][0])
-    result = mapper.result()
+    result = mapper.refined()
     assert_sound(result)
     assert len(result) == len(masks_of(CLEAR[0][1]))
     assert set(result.hits.tolist()) == {1}
-    assert len(mapper_of(CLEAR).result()) == 0, "no frame at all"
+    assert len(mapper_of(CLEAR).refined()) == 0, "no frame at all"
 
 
 def test_a_map_can_be_continued_by_another_mapper() -> None:
@@ -205,7 +283,7 @@ def test_every_stage_is_timed_and_none_in_another(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(time, "perf_counter", lambda: float(next(ticks)))
     mapper = mapper_of(WALKED)
     run(mapper, WALKED[:3])
-    mapper.result()
+    mapper.refined()
     assert mapper.seconds.pop("refine") == [1.0]
     assert mapper.seconds == {
         stage: [1.0] * 3 for stage in ("reconstruct", "segment", "embed", "lift", "associate", "add", "maintain")}
@@ -242,7 +320,7 @@ def test_an_error_in_a_with_block_ends_it_as_it_is() -> None:
         raise ZeroDivisionError
     assert mapper.scene.frames == 2
     with pytest.warns(UserWarning, match="3 frames wait"):
-        mapper.result()
+        mapper.refined()
 
 
 def test_a_run_that_is_left_takes_nothing_more() -> None:
@@ -259,17 +337,17 @@ def test_a_result_without_the_frames_that_wait_is_warned_of() -> None:
     mapper = late()
     run(mapper, WALKED)
     with pytest.warns(UserWarning, match=r"3 frames wait for later ones .* call finish\(\) after the last"):
-        mapper.result()
+        mapper.refined()
     mapper.finish()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        mapper.result()
+        mapper.refined()
         sloppy_one = sloppy()
         run(sloppy_one, WALKED)
-        sloppy_one.result()  # nobody waits there
+        sloppy_one.refined()  # nobody waits there
         with late() as other:
             run(other, WALKED)
-            other.result()  # on the way: somebody will call finish
+            other.refined()  # on the way: somebody will call finish
 
 
 # ---- results and observers -------------------------------------------------------------------------------------------
@@ -278,14 +356,14 @@ def test_a_result_without_the_frames_that_wait_is_warned_of() -> None:
 def test_a_result_is_made_once_for_each_map() -> None:
     mapper = sloppy()
     run(mapper, WALKED[:4])
-    first = mapper.result()
-    assert mapper.result() is first and len(mapper.seconds["refine"]) == 1
+    first = mapper.refined()
+    assert mapper.refined() is first and len(mapper.seconds["refine"]) == 1
     mapper.step(WALKED[4][0])
-    second = mapper.result()
+    second = mapper.refined()
     assert second is not first and second.frames == 5
     assert len(mapper.seconds["refine"]) == 2
     mapper.scene = first.copy()
-    assert mapper.result() is not second, "another map was put in its place"
+    assert mapper.refined() is not second, "another map was put in its place"
 
 
 def test_a_question_does_not_refine_again() -> None:
@@ -301,7 +379,7 @@ def test_a_question_does_not_refine_again() -> None:
     run(mapper, WALKED[:4])
     assert mapper.ask("the chair").question == "the chair"
     mapper.ask("the table")
-    assert asked[0] is asked[1] is mapper.result()
+    assert asked[0] is asked[1] is mapper.refined()
     assert len(mapper.seconds["refine"]) == 1
     mapper.answer = None
     with pytest.raises(InputError, match="nobody who answers"):
@@ -356,7 +434,7 @@ def test_noisy_depth_still_gives_four_things() -> None:
     mapper = mapper_of(noisy, lift=Lift(edge_jump=0.2))
     run(mapper, noisy)
     assert_sound(mapper.scene)
-    result = mapper.result()
+    result = mapper.refined()
     assert len(result) == 4
     middles = (result.boxes[:, :3] + result.boxes[:, 3:]) / 2
     world = table_scene()

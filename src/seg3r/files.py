@@ -11,17 +11,17 @@ import os
 import re
 import secrets
 import shutil
-import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from seg3r.errors import InputError
+from seg3r.lock import beside, sole_writer
 
-_TEMPORARY = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.(tmp|new|old)")
-"""Names under which `replacing` and `replace_folder` work: `.NAME.HEX.tmp` a file, `.new` a folder being filled, `.old`
-a folder that steps aside."""
+_TEMPORARY = re.compile(r"[0-9a-f]{8}\.(tmp(\.\w+)?|new|old)")
+"""How names end under which `replacing` and `replace_folder` work: `.NAME.HEX.tmp` a file (some have a suffix more),
+`.new` a folder being filled, `.old` a folder that steps aside."""
 
 
 @contextmanager
@@ -35,10 +35,8 @@ def replacing(path: Path, suffix: str = "") -> Iterator[Path]:
     Raises:
         InputError: `path` is a folder or a device, or the disk said no.
     """
-    if path.exists() and not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file, and seg3r replaces none"
-        raise InputError(f"{path}: {kind}; name a file")
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(4)}.tmp{suffix}")
+    _check_replaceable(path, path)
+    temporary = beside(path, f"{secrets.token_hex(4)}.tmp{suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -100,28 +98,30 @@ def write_tensors(path: Path, tensors: Mapping[str, Any], metadata: Mapping[str,
 def replace_folder(out: Path, fill: Callable[[Path], None], content: tuple[str, ...] = ()) -> None:
     """Let `fill` write a folder that then takes the place of `out`. If it fails, `out` is as it was.
 
+    What a writer that was killed left beside `out` is cleared first.
+
     Args:
         content: names that belong to what is replaced; all else that lay in `out` stays.
 
     Raises:
-        InputError: the disk said no.
+        InputError: another run writes to `out`, or the disk said no.
     """
-    target = out.resolve()
-    clear_left_over(target)
-    name = f".{target.name[:100]}.{secrets.token_hex(4)}"
-    fresh, aside = target.with_name(f"{name}.new"), target.with_name(f"{name}.old")
-    try:
-        fresh.mkdir(parents=True)
-        fill(fresh)
-        for path in sorted(fresh.rglob("*")):
-            flush(path)
-        flush(fresh)
-        _swap(fresh, target, aside, content)
-        flush(target.parent)
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
+    target, name = out.resolve(), secrets.token_hex(4)
+    fresh, aside = beside(target, f"{name}.new"), beside(target, f"{name}.old")
+    with sole_writer(out):
+        clear_left_over(out, content)
+        try:
+            fresh.mkdir(parents=True)
+            fill(fresh)
+            for path in sorted(fresh.rglob("*")):
+                flush(path)
+            flush(fresh)
+            _swap(fresh, target, aside, content)
+            flush(target.parent)
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _swap(fresh: Path, target: Path, aside: Path, content: tuple[str, ...]) -> None:
@@ -135,24 +135,45 @@ def _swap(fresh: Path, target: Path, aside: Path, content: tuple[str, ...]) -> N
     except BaseException:
         aside.rename(target)
         raise
+    _empty(aside, target, content)
+
+
+def _empty(aside: Path, target: Path, content: tuple[str, ...]) -> None:
+    """What others put into the folder that stepped aside moves over; the rest goes."""
     for entry in sorted(aside.iterdir()):
-        if entry.name not in content:
+        if entry.name not in content and not os.path.lexists(target / entry.name):
             entry.rename(target / entry.name)
     shutil.rmtree(aside)
 
 
-def clear_left_over(target: Path) -> None:
-    """Remove what writers of `target` that were killed left beside it; a folder that had stepped aside comes back."""
-    for path in sorted(target.parent.glob(f".{_escaped(target.name[:100])}.*")) if target.parent.is_dir() else ():
-        found = _TEMPORARY.fullmatch(path.name)
-        if found is None or found["name"] != target.name[:100] or path.is_symlink():
-            continue
-        if path.suffix == ".old" and not target.exists():
-            path.rename(target)
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def clear_left_over(out: Path, content: tuple[str, ...] = ()) -> None:
+    """Remove what writers of `out` that were killed left beside it; a folder that had stepped aside comes back.
+
+    Args:
+        content: as for `replace_folder`.
+
+    Raises:
+        InputError: another run writes to `out`, or the disk said no.
+    """
+    target = out.resolve()
+    start = beside(target, "").name
+    with sole_writer(out):
+        try:
+            for path in sorted(target.parent.iterdir()):
+                ending = path.name.removeprefix(start)
+                if not path.name.startswith(start) or not _TEMPORARY.fullmatch(ending) or path.is_symlink():
+                    continue
+                if path.is_dir() and ending.endswith(".old"):
+                    if target.exists():
+                        _empty(path, target, content)
+                    else:
+                        path.rename(target)
+                elif path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        except OSError as error:
+            raise InputError(f"{out}: cannot be written ({error.strerror or error})") from error
 
 
 def flush(path: Path) -> None:
@@ -175,10 +196,18 @@ def check_file(path: Path) -> None:
     target = path.expanduser()
     if not target.name:
         raise InputError(f"{path}: a folder; name a file")
-    if target.exists() and not stat.S_ISREG(target.stat().st_mode):
+    _check_replaceable(path, target)
+    check_writable(path, target.absolute().parent)
+
+
+def _check_replaceable(path: Path, target: Path) -> None:
+    """Raise InputError where no file may take the place of `target`: a folder, a device, or a name that stands for an
+    open file (/dev/stdout), wherever that leads."""
+    device = target.absolute().parent.resolve()
+    stands_for = device == Path("/dev") or Path("/proc") in (device, *device.parents)
+    if stands_for or (target.exists() and not target.is_file()):
         kind = "a folder" if target.is_dir() else "no regular file, and seg3r replaces none"
         raise InputError(f"{path}: {kind}; name a file")
-    check_writable(path, target.absolute().parent)
 
 
 def check_writable(path: Path, folder: Path) -> None:
@@ -190,10 +219,6 @@ def check_writable(path: Path, folder: Path) -> None:
         raise InputError(f"{path}: {above} is a file; name another place")
     if not os.access(above, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write in {above}")
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _umask() -> int:

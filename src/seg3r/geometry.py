@@ -6,12 +6,21 @@ ray); integer pixel coordinates are pixel centres. All take tensors where they a
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64
+from jaxtyping import Bool, Float, Float32, Float64, Int, Int64
 from torch import Tensor
 
 KEY_BITS = 21
 """Bits per axis of a voxel key: +-1,048,575 voxels, 20 km at 2 cm."""
+NEAR_WORLD_M = 1000.0
+"""A world whose first camera stands so near its origin needs no other: float32 tells 0.06 mm apart there."""
+ORIGIN_STEP_M = 100.0
+"""Origins of far worlds lie on this lattice: a recording moved onto it from near its world's origin is the same one
+again, to the bit, and no camera starts further than half of this from its origin along an axis."""
+STEPS_PER_M, STEP_FROM = 1e6, 0.5455
+"""Where a camera stands is rounded to micrometres, up from this share of one: a double of 5,000 km is exact to a
+nanometre only, and no decimal of up to eight digits lies so near the border between two steps that this matters."""
 
 
 def pixel_grid(size: tuple[int, int], device: torch.device | None = None) -> Int64[Tensor, "H W 2"]:
@@ -86,6 +95,35 @@ def visible(
     return inside & (measured > 0) & ((z - measured).abs() <= tolerance), pixels
 
 
+def local_origin(position: Float64[Tensor, "3"]) -> Float64[Tensor, "3"]:
+    """The origin of a map whose first camera stands at `position` in its world: zero, unless that is far away."""
+    if float(position.abs().max()) <= NEAR_WORLD_M:
+        return torch.zeros_like(position)
+    return torch.round(position / ORIGIN_STEP_M) * ORIGIN_STEP_M
+
+
+def narrowed(vertices: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3"]:
+    """Float32, where that is enough; vertices of a world far from its origin stay as they are."""
+    far = len(vertices) and bool(local_origin(torch.tensor(vertices[0], dtype=torch.float64)).any())
+    return vertices if far else vertices.astype(np.float32)
+
+
+def rounded_pose(T_world_cam: Float64[Tensor, "4 4"]) -> Float64[Tensor, "4 4"]:
+    """The pose with its place in whole micrometres: the same whether or not the world lies far away (`STEP_FROM`)."""
+    T = T_world_cam.clone()
+    T[:3, 3] = torch.floor(T_world_cam[:3, 3] * STEPS_PER_M + (1 - STEP_FROM)) / STEPS_PER_M
+    return T
+
+
+def pose_from(origin: Float64[Tensor, "3"], T_world_cam: Float64[Tensor, "4 4"]) -> Float64[Tensor, "4 4"]:
+    """A camera's pose counted from another origin of the world, rounded; as it is where that is zero."""
+    if not bool(origin.any()):
+        return T_world_cam
+    T = T_world_cam.clone()
+    T[:3, 3] -= origin
+    return rounded_pose(T)
+
+
 def voxel_coordinates(points: Float[Tensor, "*n 3"], voxel_m: float) -> Int64[Tensor, "*n 3"]:
     """Integer coordinates of the voxel each point lies in."""
     return torch.floor(points / voxel_m).to(torch.int64)
@@ -134,7 +172,7 @@ def mask_iou(a: Bool[Tensor, "m n"], b: Bool[Tensor, "k n"]) -> Float[Tensor, "m
     return intersection / union.clamp_min(1)
 
 
-def box_iou(a: Float[Tensor, "m 6"], b: Float[Tensor, "k 6"]) -> Float[Tensor, "m k"]:
+def box_iou_3d(a: Float[Tensor, "m 6"], b: Float[Tensor, "k 6"]) -> Float[Tensor, "m k"]:
     """Of axis-aligned boxes given as (low corner, high corner); 0 where both are flat."""
     low = torch.maximum(a[:, None, :3], b[None, :, :3])
     high = torch.minimum(a[:, None, 3:], b[None, :, 3:])

@@ -14,8 +14,8 @@ from seg3r.types import Masks, Segments, View
 
 @dataclass(frozen=True)
 class Lift:
-    """Erode each mask, gate its depth, keep its clusters (OpenTrack3D specification, 3.2; the cascade is our decision
-    D-9: the paper names a denoising step and does not describe it).
+    """Erode each mask, gate its depth, keep its clusters (docs/opentrack3d.md, 3.2 and D-9: the paper names a
+    denoising step and does not describe it).
 
     Segments come out in the raster order of their first pixel, whatever the order of the masks; a mask with too little
     left gives none.
@@ -25,8 +25,8 @@ class Lift:
     far_m: float = 5.0
     """Range of trusted depth (ScanNet-class sensors)."""
     erode_px: float = 0.0
-    """At 640 columns; scaled with the width of the image. The specification erodes by 2: that costs thin things more
-    than it gains, once points on depth edges are dropped and views vote."""
+    """At 640 columns; scaled with the width of the image. Eroding by 2 costs thin things more than it gains (D-9),
+    once points on depth edges are dropped and views vote."""
     edge_jump: float = 0.10
     """A pixel with a 3x3 neighbour off by more than this share of its depth lies on a depth edge and is dropped."""
     mads: float = 8.0
@@ -73,24 +73,26 @@ class Lift:
         )
 
         enough = np.flatnonzero(counts * stride**2 >= max(self.min_pixels, 1))
-        own = {i: pixels[starts[i] : starts[i] + counts[i]] for i in enough}
+        pixels_of = {i: pixels[starts[i] : starts[i] + counts[i]] for i in enough}
         scores = masks.scores.numpy()
         order = np.array(
-            sorted(own, key=lambda i: (own[i][0], counts[i], sizes[i], scores[i], own[i].tobytes())), np.int64
+            sorted(pixels_of, key=lambda i: (
+                pixels_of[i][0], counts[i], sizes[i], scores[i], pixels_of[i].tobytes()
+            )), np.int64
         )
         # By numpy: the threads of one array library must not wait for those of the other within a frame.
-        flat = np.concatenate([np.empty(0, np.int32), *(own[i] for i in order)]).astype(np.int64)
-        kept = torch.from_numpy(order)
+        flat = np.concatenate([np.empty(0, np.int32), *(pixels_of[i] for i in order)]).astype(np.int64)
+        chosen = torch.from_numpy(order)
         return Segments(
             points=torch.from_numpy(view.points.numpy().reshape(-1, 3).take(flat, axis=0)),
             colors=torch.from_numpy(view.frame.rgb.numpy().reshape(-1, 3).take(flat, axis=0)),
             segment_ids=torch.from_numpy(np.repeat(np.arange(len(order)), counts[order])),
             pixels=torch.from_numpy(np.stack((flat // W, flat % W), axis=1)),
-            scores=masks.scores[kept],
+            scores=masks.scores[chosen],
             areas=torch.from_numpy((sizes[order] * stride**2).astype(np.float32)),
             frame_index=view.frame.index,
             stride=stride,
-            features=None if masks.features is None else masks.features[kept],
-            identity=None if masks.identity is None else masks.identity[kept],
+            features=None if masks.features is None else masks.features[chosen],
+            identity=None if masks.identity is None else masks.identity[chosen],
             names=None if masks.names is None else tuple(masks.names[i] for i in order),
         )

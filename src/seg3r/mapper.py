@@ -5,14 +5,20 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
-from seg3r.errors import InputError
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from seg3r.geometry import local_origin, pose_from
 from seg3r.protocols import (
     Answerer,
     Associator,
     Embedder,
+    HasOrigin,
     Lags,
     Lifter,
     Observer,
@@ -21,6 +27,7 @@ from seg3r.protocols import (
     Segmenter,
 )
 from seg3r.scene import SceneMap
+from seg3r.scene.view import Map
 from seg3r.types import Answer, Frame, View
 
 P = ParamSpec("P")
@@ -67,14 +74,32 @@ class Mapper:
         """Called with every view that came into the map."""
         self.seconds: dict[str, list[float]] = {stage: [] for stage in STAGES}
         """Per stage: how long each call took."""
+        self._from: Float64[Tensor, "3"] | None = None
+        """What the cameras of frames are counted from."""
         self._will_finish = False
         self._refined: tuple[SceneMap, int, SceneMap] | None = None
+        self._result: Map | None = None
 
     def step(self, frame: Frame) -> SceneMap:
         """One more frame; returns the map so far. A reconstructor that waits for later frames lets the map lag."""
-        for view in self._timed("reconstruct", self.reconstruct, frame):
+        for view in self._timed("reconstruct", self.reconstruct, self.local(frame)):
             self._take(view)
         return self.scene
+
+    def local(self, frame: Frame) -> Frame:
+        """The frame as the reconstructor gets it: its camera counted from the map's origin, which the first one says.
+
+        All that follows is near zero, where float32 tells micrometres apart.
+        """
+        if frame.camera is None:
+            return frame
+        pose = frame.camera.T_world_cam
+        if self._from is None:
+            if self.scene.frames == 0 and not self.scene.has_origin:
+                self.scene.origin = local_origin(pose[:3, 3])
+            self._from = self.scene.origin
+        local = pose_from(self._from, pose)
+        return frame if local is pose else replace(frame, camera=replace(frame.camera, T_world_cam=local))
 
     def finish(self) -> SceneMap:
         """The recording is over: take what the reconstructor still owes; returns the map."""
@@ -103,12 +128,19 @@ class Mapper:
         if self.scene.frames > taken:
             yield self.scene
 
-    def result(self) -> SceneMap:
-        """The map so far, refined; the living map goes on unchanged. The same object until the next view comes.
+    def result(self) -> Map:
+        """The map so far, refined, as a person holds it. The same object until the next view comes.
 
         Warns:
             UserWarning: frames wait for later ones, and nobody said that `finish` will be called.
         """
+        scene = self.refined()
+        if self._result is None or self._result.scene is not scene:
+            self._result = Map(scene, self.answer)
+        return self._result
+
+    def refined(self) -> SceneMap:
+        """The map so far, refined; the living map goes on unchanged. See `result`."""
         waiting = self.reconstruct.waiting if isinstance(self.reconstruct, Lags) else 0
         if waiting and not self._will_finish:
             warnings.warn(
@@ -124,13 +156,13 @@ class Mapper:
         """Which instances of the map so far answer a question; none where nothing fits.
 
         Raises:
-            InputError: this mapper has nobody who answers.
+            InputError: an empty question, or this mapper has nobody who answers.
         """
-        if self.answer is None:
-            raise InputError("this mapper has nobody who answers; build it by seg3r.opentrack3d() or give it `answer`")
-        return self.answer(self.result(), question)
+        return self.result().ask(question)
 
     def _take(self, view: View) -> None:
+        if self.scene.frames == 0:
+            self._settle(view)
         masks = self._timed("embed", self.embed, view, self._timed("segment", self.segment, view))
         segments = self._timed("lift", self.lift, view, masks)
         matches = self._timed("associate", self.associate, view, segments, self.scene)
@@ -138,6 +170,15 @@ class Mapper:
         for observe in self.observers:
             observe(view, segments, ids)
         self.scene = self._timed("maintain", self.maintain, self.scene)
+
+    def _settle(self, first: View) -> None:
+        """In a world of the reconstructor's own: where the recording's lies says nothing of it."""
+        given = first.frame.camera
+        own = self.reconstruct.origin if isinstance(self.reconstruct, HasOrigin) else None
+        if own is not None:
+            self.scene.origin = own
+        elif given is None or not torch.equal(given.T_world_cam, first.camera.T_world_cam):
+            self.scene.origin = torch.zeros(3, dtype=torch.float64)
 
     def _timed(self, stage: str, call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         start = time.perf_counter()

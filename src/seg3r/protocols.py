@@ -5,23 +5,16 @@ Only three things remember between frames: a Reconstructor, an Embedder and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from seg3r.types import Answer, Event, Frame, Labels, Masks, Matches, Prompt, Reply, Segments, View
 
 if TYPE_CHECKING:
     from seg3r.scene import SceneMap
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A recording: iterating starts it again from its first frame (a camera: from now)."""
-
-    def __iter__(self) -> Iterator[Frame]: ...
 
 
 @runtime_checkable
@@ -48,6 +41,15 @@ class Remembers(Protocol):
     def restore(self, state: dict[str, Tensor]) -> None:
         """Raises InputError for the state of something else."""
         ...
+
+
+@runtime_checkable
+class HasOrigin(Protocol):
+    """A Reconstructor whose cameras may come from a world of its own, far from its origin: what it gives is counted
+    from `origin` in that world. None: they are those of the frames."""
+
+    @property
+    def origin(self) -> Float64[Tensor, "3"] | None: ...
 
 
 @runtime_checkable

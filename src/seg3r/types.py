@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int, UInt8, jaxtyped
 from torch import Tensor
@@ -71,7 +72,9 @@ class Camera(TensorFields):
     K: Float64[Tensor, "3 3"]
     """Intrinsics in pixels of `size`."""
     T_world_cam: Float64[Tensor, "4 4"]
-    """Camera to world, metres (or up to scale when monocular). Double precision: worlds may lie far from the origin."""
+    """Camera to world, metres (or up to scale when monocular). Double precision: worlds may lie far from the origin. Of
+    a recording's frame: to its world. From the reconstructor on (`View`, `Keyframe`, `Sighting`): counted from the
+    map's origin (`SceneMap.origin`), as is all else that is said to be in world."""
     size: tuple[int, int]
     """(H, W)."""
 
@@ -206,9 +209,16 @@ class Answer(TensorFields):
     question: str
     instance_ids: tuple[int, ...]
     scores: tuple[float, ...]
+    """Of each instance, in 0..1; where no instance is named, of the mask: one number or none."""
     text: str | None = None
     mask: Bool[Tensor, "n"] | None = None
-    """Over the map's points."""
+    """Over the map's points: all that the answer points at. Who names instances gives the union of their points; who
+    answers with points of its own may name none."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.scores) != len(self.instance_ids) and (self.instance_ids or len(self.scores) > 1):
+            raise InputError(f"Answer.scores: {len(self.scores)} for {len(self.instance_ids)} instances")
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,9 +278,39 @@ class Keyframe(TensorFields):
     depth: Float[Tensor, "h w"]
     """Reduced, half precision, 0 = none."""
     packed_masks: UInt8[Tensor, "m bytes"]
-    """Bits over h*w, eight to a byte, most significant first."""
+    """Bits over h*w, eight to a byte, most significant first; `masks` unpacks them."""
     instance_ids: Int[Tensor, "m"]
-    """Who each mask was matched to."""
+    """Who each mask was matched to; -1 = nobody."""
+    scores: Float[Tensor, "m"] | None = None
+    features: Float[Tensor, "m d"] | None = None
+    """As of `Masks`; kept in half precision."""
+    names: tuple[str | None, ...] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        h, w = self.camera.size
+        got, expected = (*self.depth.shape, self.packed_masks.shape[1]), (h, w, -(-h * w // 8))
+        if got != expected:
+            raise InputError(
+                f"Keyframe: depth and bytes a mask of {list(got)} for a camera of {h}x{w}; expected {list(expected)}"
+            )
+        _check_names(self.names, len(self), "Keyframe")
+
+    def __len__(self) -> int:
+        """Number of masks."""
+        return int(self.packed_masks.shape[0])
+
+    @property
+    def masks(self) -> Bool[Tensor, "m h w"]:
+        """Unpacked anew at each call, on the host."""
+        h, w = self.camera.size
+        bits = np.unpackbits(self.packed_masks.cpu().numpy(), axis=1, count=h * w)
+        return torch.from_numpy(bits.reshape(len(self), h, w).astype(np.bool_))
+
+
+def pack_masks(masks: Bool[Tensor, "m h w"]) -> UInt8[Tensor, "m bytes"]:
+    """What `Keyframe.packed_masks` holds."""
+    return torch.from_numpy(np.packbits(masks.flatten(1).cpu().numpy(), axis=1))
 
 
 def _pick(values: Tensor | None, keep: Tensor) -> Tensor | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,21 @@ import pytest
 import torch
 
 from seg3r import resume
-from seg3r.api import map_recording
-from seg3r.api import run as running
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
+from seg3r.mapping import map_recording
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved, folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.reconstruct.remembering import Late, Stubborn, Tokens
 from tests.worlds import table_scene, walk, write_recording
+
+running = import_module("seg3r.mapping")  # `seg3r.api.run` itself is the function
 
 FRAMES, LAG = 10, 3
 SIZES = QueryRefinerConfig(tokens=3, features=81, width=16, heads=2, ffn=16, psi=16, layers=1)
@@ -56,7 +58,7 @@ def mapper(recording: Recording, kind: str) -> Mapper:
         torch.manual_seed(0)
         refiner = QueryRefiner(SIZES)
     assert recording.root is not None
-    segment = Saved(folder_reader(recording.root / "masks_truth", recording.stem))
+    segment = SavedMasks(folder_reader(recording.root / "masks_truth", recording.stem))
     return moonseg3r(geometry(kind), PatchGrid(), refiner, MoonSeg3RConfig(match=1.0), segment)
 
 

@@ -33,11 +33,11 @@ def mapped(*steps: Segments) -> SceneMap:
 def test_look_takes_the_better_of_the_mean_and_the_gallery() -> None:
     axes = torch.eye(3)
     scene = mapped(seen(axes[[0, 1, 2]]), seen(axes[[1, 1, 2]]))
-    cosine, reliable = cues.look(seen(axes[[0, 1, 2]]), scene, scene.ids)
+    cosine, reliable = cues.visual_similarity(seen(axes[[0, 1, 2]]), scene, scene.ids)
     assert torch.allclose(cosine, torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 0, 1]]), atol=1e-6)
     assert bool(reliable.all())
     both = torch.nn.functional.normalize(axes[:1] + axes[1:2], dim=1).expand(3, 3).contiguous()
-    assert cues.look(seen(both), scene, scene.ids)[0][0, 0] == pytest.approx(1.0), "the mean"
+    assert cues.visual_similarity(seen(both), scene, scene.ids)[0][0, 0] == pytest.approx(1.0), "the mean"
 
 
 def test_a_look_at_some_pairs_is_a_look_at_all_for_those_pairs() -> None:
@@ -45,8 +45,8 @@ def test_a_look_at_some_pairs_is_a_look_at_all_for_those_pairs() -> None:
     scene = mapped(seen(torch.randn(3, 3, generator=generator)))
     segments = seen(torch.randn(3, 3, generator=generator))
     wanted = torch.tensor([[True, False, True], [False, False, True], [True, True, False]])
-    every, reliable = cues.look(segments, scene, scene.ids)
-    some, also = cues.look(segments, scene, scene.ids, wanted)
+    every, reliable = cues.visual_similarity(segments, scene, scene.ids)
+    some, also = cues.visual_similarity(segments, scene, scene.ids, wanted)
     assert torch.equal(reliable, also)
     assert torch.allclose(some[wanted], every[wanted], atol=1e-7)
     assert (some[~wanted] == 0).all()
@@ -55,7 +55,7 @@ def test_a_look_at_some_pairs_is_a_look_at_all_for_those_pairs() -> None:
 def test_unused_places_of_the_gallery_do_not_count() -> None:
     """A zero would beat every negative cosine."""
     scene = mapped(seen(torch.eye(3)))
-    cosine, _ = cues.look(seen(-torch.eye(3)), scene, scene.ids)
+    cosine, _ = cues.visual_similarity(seen(-torch.eye(3)), scene, scene.ids)
     assert torch.allclose(cosine.diagonal(), -torch.ones(3))
 
 
@@ -63,12 +63,13 @@ def test_no_descriptor_on_either_side_is_unreliable() -> None:
     some = torch.eye(3)
     some[1] = 0
     scene = mapped(seen(some))
-    _, reliable = cues.look(seen(torch.eye(3)[[0, 1, 0]] * torch.tensor([[1.0], [1], [0]])), scene, scene.ids)
+    known = seen(torch.eye(3)[[0, 1, 0]] * torch.tensor([[1.0], [1], [0]]))
+    _, reliable = cues.visual_similarity(known, scene, scene.ids)
     assert reliable.tolist() == [[True, False, True], [True, False, True], [False, False, False]]
-    cosine, reliable = cues.look(seen(), mapped(seen()), torch.arange(3))
+    cosine, reliable = cues.visual_similarity(seen(), mapped(seen()), torch.arange(3))
     assert not bool(reliable.any())
     assert cosine.shape == (3, 3)
-    assert cues.look(seen(torch.eye(3)), scene, torch.zeros(0, dtype=torch.int64))[0].shape == (3, 0)
+    assert cues.visual_similarity(seen(torch.eye(3)), scene, torch.zeros(0, dtype=torch.int64))[0].shape == (3, 0)
 
 
 def test_identity_is_a_cosine_whatever_the_lengths() -> None:
@@ -85,7 +86,7 @@ def test_identity_is_a_cosine_whatever_the_lengths() -> None:
 
 def test_box_is_one_with_itself_and_zero_far_away() -> None:
     scene = mapped(seen())
-    iou = cues.box(seen(), scene, scene.ids)
+    iou = cues.box_overlap(seen(), scene, scene.ids)
     assert torch.allclose(iou.diagonal(), torch.ones(3), atol=1e-5)
     assert bool((iou <= 1 + 1e-6).all())
     assert iou[0, 1] == 0
@@ -130,7 +131,7 @@ def test_a_trimmed_box_forgets_what_strayed() -> None:
 
 def test_trimmed_boxes_meet_like_whole_ones() -> None:
     scene = mapped(seen())
-    iou = cues.box(seen(), scene, scene.ids, 0.02)
+    iou = cues.box_overlap(seen(), scene, scene.ids, 0.02)
     assert bool((iou.diagonal() > 0.95).all())  # the map's points lie on voxels
     assert iou[0, 1] == 0
 
@@ -143,6 +144,6 @@ def test_a_flat_thing_has_a_box() -> None:
     scene = SceneMap()
     scene.add(view, segments, Matches(torch.full((3,), -1), torch.ones(3)))
     for trim in (0.0, 0.02):
-        iou = cues.box(segments, scene, scene.ids, trim)
+        iou = cues.box_overlap(segments, scene, scene.ids, trim)
         assert bool((iou.diagonal() > 0.8).all())
         assert iou[0, 1] == 0

@@ -18,8 +18,9 @@ from tests.loops import Looks, Walked, mapper_of, masks_of, run, segments_of
 from tests.worlds import BoxWorld, table_scene, walk
 
 SIZE = (60, 80)
-SPACE = Fused(look=0.0, overlap=1.0, least_look=-1.0)
-ORACLE = Fused(look=0.0, overlap=0.0, identity=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0)
+UNGATED = {"least_visual": None, "least_contained": None, "fragment": None}
+SPACE = Fused(visual=0.0, overlap=1.0, least_visual=None)
+ORACLE = Fused(visual=0.0, overlap=0.0, identity=1.0, threshold=0.5, **UNGATED)
 WALL = BoxWorld(np.array([[-3.0, 1, -3]]), np.array([[3.0, 1.2, 3]]), background=())
 VIEW = Sensor().view(WALL.frame(0, WALL.camera((0, -1, 0), (0, 1, 0), SIZE))[0])
 
@@ -90,17 +91,17 @@ def test_overlap_below_the_gate_or_the_threshold_is_no_match() -> None:
 
 def test_half_of_containment_counts_where_iou_is_small() -> None:
     """A quarter of the instance, wholly inside it: IoU 1/4, C 1, so 1/2."""
-    score = dataclasses.replace(SPACE, fragment=2.0)(VIEW, columns((10, 20)), mapped(columns((0, 40)))).scores
+    score = dataclasses.replace(SPACE, fragment=None)(VIEW, columns((10, 20)), mapped(columns((0, 40)))).scores
     assert float(score) == pytest.approx(0.5, abs=0.05)
 
 
-def test_what_does_not_look_alike_is_no_match() -> None:
-    before, looks = columns((0, 40), features=torch.eye(2)[:1]), Fused()
-    assert matched(looks, before, columns((0, 40), features=torch.eye(2)[:1])) == [0]
-    assert matched(looks, before, columns((0, 40), features=torch.eye(2)[1:])) == [-1]
+def test_what_is_not_alike_is_no_match() -> None:
+    before, fused = columns((0, 40), features=torch.eye(2)[:1]), Fused()
+    assert matched(fused, before, columns((0, 40), features=torch.eye(2)[:1])) == [0]
+    assert matched(fused, before, columns((0, 40), features=torch.eye(2)[1:])) == [-1]
     alike = torch.tensor([[0.5, 0.75**0.5]])
-    assert matched(looks, before, columns((0, 40), features=alike)) == [0]
-    assert matched(dataclasses.replace(looks, least_look=0.55), before, columns((0, 40), features=alike)) == [-1]
+    assert matched(fused, before, columns((0, 40), features=alike)) == [0]
+    assert matched(dataclasses.replace(fused, least_visual=0.55), before, columns((0, 40), features=alike)) == [-1]
 
 
 def test_the_score_is_the_weighted_sum() -> None:
@@ -111,7 +112,7 @@ def test_the_score_is_the_weighted_sum() -> None:
 
 
 def test_without_a_descriptor_space_decides_at_full_weight() -> None:
-    """In front of an instance that looks otherwise, a segment of no look is judged as if there were no looks."""
+    """Where either side has no descriptor a pair is judged as if there were none at all."""
     for before, now in [
         (torch.eye(2)[:1], torch.zeros(1, 2)), (torch.zeros(1, 2), torch.eye(2)[:1]), (None, None),
     ]:
@@ -124,7 +125,7 @@ def test_fragments_join_a_matched_instance() -> None:
     before = columns((0, 60))
     both = columns((0, 40), (42, 60))
     assert matched(SPACE, before, both) == [0, 0]
-    assert matched(dataclasses.replace(SPACE, fragment=2.0), before, both) == [0, -1]
+    assert matched(dataclasses.replace(SPACE, fragment=None), before, both) == [0, -1]
     beyond = columns((0, 50), (50, 78))
     assert matched(SPACE, before, beyond) == [0, -1], "a third of it inside is no fragment"
 
@@ -144,11 +145,11 @@ def test_a_strip_of_few_points_is_no_evidence() -> None:
     assert few.instance_ids.tolist() == [-1]
 
 
-# ---- the specification's scenes --------------------------------------------------------------------------------------
+# ---- scenes a tracker must tell apart --------------------------------------------------------------------------------
 
 
 def test_two_boxes_alike_are_kept_apart_by_space_alone() -> None:
-    """Acceptance test 2: 0.6 m from centre to centre, the same look."""
+    """Acceptance test 2: 0.6 m from centre to centre, the same descriptor."""
     walked = walk(table_scene(), 12, (120, 160))
     looks = Looks(walked, {2: (1, 0), 3: (0, 1), 4: (0, 1), 5: (1, 1)})
     scene = run(mapper_of(walked, embed=looks), walked)
@@ -159,12 +160,12 @@ def test_two_boxes_alike_are_kept_apart_by_space_alone() -> None:
     assert len(set().union(*claims.values())) == 4
 
 
-@pytest.mark.parametrize("look", [True, False])
-def test_two_sides_with_little_in_common_are_joined_by_look(look: bool) -> None:
+@pytest.mark.parametrize("alike", [True, False])
+def test_two_sides_with_little_in_common_are_joined_by_their_descriptors(alike: bool) -> None:
     """Acceptance test 2, second half: a tenth of all that was seen was seen from both sides."""
-    feature = torch.eye(3)[:1] if look else torch.zeros(1, 3)
+    feature = torch.eye(3)[:1] if alike else torch.zeros(1, 3)
     left, right = columns((0, 44), features=feature), columns((36, 78), features=feature)
-    assert matched(Fused(), left, right) == ([0] if look else [-1])
+    assert matched(Fused(), left, right) == ([0] if alike else [-1])
 
 
 def test_a_box_from_all_sides_is_one() -> None:
@@ -219,7 +220,7 @@ def test_a_box_cue_needs_no_visible_point() -> None:
     segments, scene = segments_of(view, masks_of(ids)), SceneMap()
     scene.add(view, segments, Matches(torch.full((len(segments),), -1), torch.ones(len(segments))))
     off = Sensor().view(dataclasses.replace(frame, depth=(view.depth - 1).clamp_min(0.2)))
-    boxes = Fused(look=0.0, overlap=0.0, box=1.0, threshold=0.5, least_look=-1.0, least_contained=0.0, fragment=2.0)
+    boxes = Fused(visual=0.0, overlap=0.0, box=1.0, threshold=0.5, **UNGATED)
     assert len(scene.overlap(off, segments).ids) == 0
     assert boxes(off, segments, scene).instance_ids.tolist() == list(range(len(segments)))
     assert set(SPACE(off, segments, scene).instance_ids.tolist()) == {-1}
@@ -228,7 +229,7 @@ def test_a_box_cue_needs_no_visible_point() -> None:
 @pytest.mark.parametrize(("later", "fresh"), [(1, True), (5, True), (6, False)])
 @pytest.mark.parametrize("every", [1, 10])
 def test_an_old_token_is_not_asked(later: int, fresh: bool, every: int) -> None:
-    """E = look + token + box; of what was last seen six views ago 3/2 (look + box), whatever the stride."""
+    """E = visual + token + box; of what was last seen six views ago 3/2 (visual + box), whatever the stride."""
     def at(view: int, segments: Segments, token: tuple[float, float]) -> Segments:
         return dataclasses.replace(segments, frame_index=view * every, identity=torch.tensor([token]))
 
@@ -240,9 +241,8 @@ def test_an_old_token_is_not_asked(later: int, fresh: bool, every: int) -> None:
         scene.add(dataclasses.replace(VIEW, frame=dataclasses.replace(VIEW.frame, index=view * every)),
                   dataclasses.replace(nothing, frame_index=view * every), nobody)
     now = at(later, columns((15, 35), features=feature), (0.6, 0.8))
-    fused = Fused(look=1.0, overlap=0.0, identity=1.0, box=1.0, threshold=0.0, look_floor=0.0, least_look=-1.0,
-                  least_contained=0.0, fragment=2.0)
-    box = float(cues.box(now, scene, scene.ids))
+    fused = Fused(visual=1.0, overlap=0.0, identity=1.0, box=1.0, threshold=0.0, visual_floor=0.0, **UNGATED)
+    box = float(cues.box_overlap(now, scene, scene.ids))
     expected = 0.8 + 0.6 + box if fresh else 1.5 * (0.8 + box)
     assert 0.3 < box < 0.8
     assert float(fused(VIEW, now, scene).scores[0]) == pytest.approx(expected, abs=1e-4)

@@ -10,7 +10,7 @@ import pytest
 import trimesh
 
 from seg3r.datasets import DATASETS, dataset_called
-from seg3r.datasets.read import instance_id, paint, read_ply, read_vertices
+from seg3r.datasets.read import instance_id, paint_segments, read_ply, read_vertices
 from seg3r.datasets.replica import objects_of_vertices
 from seg3r.datasets.scannetpp import SCANNETPP_SEMANTIC
 from seg3r.datasets.scenefun3d import read_queries, read_scenefun3d
@@ -81,8 +81,8 @@ def test_bad_ply_is_named(tmp_path: Path) -> None:
 
 def test_paint_keeps_the_last() -> None:
     segments = np.array([5, 5, 9, 70, 9])
-    assert paint(segments, [([5, 9], 1), ([9, 1234, -3], 2)]).tolist() == [1, 1, 2, 0, 2]
-    assert paint(np.zeros(0, np.int64), [([1], 1)]).tolist() == []
+    assert paint_segments(segments, [([5, 9], 1), ([9, 1234, -3], 2)]).tolist() == [1, 1, 2, 0, 2]
+    assert paint_segments(np.zeros(0, np.int64), [([1], 1)]).tolist() == []
     assert instance_id(7, 999, Path("a")) == 7999
     fails(lambda: instance_id(7, 1000, Path("a")), "a: instance 1000", "999")
 

@@ -14,11 +14,10 @@ from seg3r.describe.facts import (
     exposure,
     survey,
     tell,
-    upright_axes,
-    wall_direction,
 )
 from seg3r.rooms.texture import COLORS as ROOM_COLORS
 from seg3r.scene import SceneMap
+from seg3r.scene.upright import upright_axes
 from tests.maps import table_map
 from tests.seen import map_of, place_of
 from tests.worlds import BoxWorld
@@ -54,14 +53,6 @@ def things(scene: SceneMap) -> list[Thing]:
 def named(scene: SceneMap) -> list[str | None]:
     truth = {place_of(scene, t): name for t, name in NAMES.items()}
     return [truth.get(row) for row in range(len(scene))]
-
-
-def test_up_is_up_and_the_axes_are_square(scene: SceneMap) -> None:
-    axes = upright_axes(scene)
-    np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-6)
-    assert np.linalg.det(axes) == pytest.approx(1)
-    assert axes[2, 2] > 0.999
-    assert upright_axes(table_map())[2, 2] > 0.99
 
 
 def test_sizes_places_and_colours(scene: SceneMap, things: list[Thing]) -> None:
@@ -117,17 +108,6 @@ def test_what_carries_a_thing_is_level_and_wide() -> None:
     assert {truth: things[r].support for truth, r in row.items()} == {2: -1, 3: -1, 4: -1, 5: row[4], 6: -1, 7: -1}
     places = {2: "floor", 3: "wall", 4: "floor", 5: "on", 6: "floor", 7: "floor"}
     assert {truth: things[r].place for truth, r in row.items()} == places
-
-
-@pytest.mark.parametrize("degrees", [0, 20, 45, 70, 89])
-def test_the_walls_give_the_axes(degrees: float) -> None:
-    rng, angle = np.random.default_rng(0), np.radians(degrees)
-    along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
-    u, side = rng.uniform(-0.5, 0.5, 4000), rng.choice([-0.5, 0.5], 4000)
-    walls = np.concatenate((np.outer(5 * u, along) + np.outer(3 * side, across),
-                            np.outer(5 * side, along) + np.outer(3 * u, across)))
-    clutter = rng.uniform(-1, 1, (2000, 2))
-    assert abs(wall_direction(np.concatenate((walls, clutter)) + 7) @ along) > np.cos(np.radians(1.5))
 
 
 def test_a_dim_room_is_seen_in_its_own_light() -> None:

@@ -48,7 +48,7 @@ def test_a_key_falls_into_the_cell_it_was_made_from() -> None:
     keys, valid = spatial_keys(view, GRID)
     cells = np.empty(GRID[0] * GRID[1], np.int32)
     K, T = view.camera.K.numpy(), torch.linalg.inv(view.camera.T_world_cam).numpy()
-    kernels.rasterise(keys.reshape(-1, 3).numpy(), K, T, np.zeros((60, 80), np.float32), *GRID, 0.05, 0.05, cells)
+    kernels.visible_cells(keys.reshape(-1, 3).numpy(), K, T, np.zeros((60, 80), np.float32), *GRID, 0.05, 0.05, cells)
     good = valid.flatten().numpy()
     assert good.sum() > 80  # the rest is sky, or edges
     # The mean of a slanted patch's points lies off its middle, by far less than half a cell.

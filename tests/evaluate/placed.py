@@ -41,7 +41,7 @@ def mapped(walked: Walked, scale: float = 1.0) -> tuple[Mapper, AssignmentLog]:
 
 
 MAPPER, LOG = mapped(WALKED)
-SCENE = MAPPER.result()
+SCENE = MAPPER.refined()
 
 
 def true(frame_index: int) -> tuple[torch.Tensor, Camera]:

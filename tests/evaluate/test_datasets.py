@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.evaluate.datasets import DatasetResult, Placed, evaluate_dataset, where_it_lies
+from seg3r.evaluate.datasets import DatasetResult, PlacedMap, evaluate_dataset, where_it_lies
 from seg3r.mapper import Mapper
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
@@ -133,7 +133,7 @@ def test_maps_may_be_brought_to_the_truth_in_another_way(folder: Path, tmp_path:
     """How, and by which scale, is kept and told; so is a scene that could not be placed."""
     ran: list[int] = []
 
-    def run(mapper: Mapper, frames: Iterable[Frame], vertices: np.ndarray) -> Placed:
+    def run(mapper: Mapper, frames: Iterable[Frame], vertices: np.ndarray) -> PlacedMap:
         ran.append(len(ran))
         return replace(where_it_lies(mapper, frames, vertices), scale=0.5 if len(ran) == 1 else math.nan)
 

@@ -39,7 +39,7 @@ def test_with_the_true_geometry_unprojected_agrees_with_the_ordinary_evaluation(
 @pytest.mark.parametrize(("scale", "seed"), [(1.0, 0), (0.5, 1), (4.0, 2)])
 def test_where_and_how_large_an_aligned_map_is_changes_nothing(scale: float, seed: int) -> None:
     mapper, log = mapped(moved(scale, seed), scale)
-    said, similarity = aligned(mapper.result(), log.views, camera, VERTICES)
+    said, similarity = aligned(mapper.refined(), log.views, camera, VERTICES)
     assert similarity.scale == pytest.approx(1 / scale, rel=1e-4)
     as_it_was, _ = aligned(SCENE, LOG.views, camera, VERTICES)
     assert len(said) == len(as_it_was)
@@ -48,7 +48,7 @@ def test_where_and_how_large_an_aligned_map_is_changes_nothing(scale: float, see
 
 def test_where_a_map_lies_does_not_matter_to_unprojected() -> None:
     mapper, log = mapped(moved(2.0, 3), 2.0)
-    said, as_it_was = (unprojected(m.result(), of.views, true, VERTICES) for m, of in
+    said, as_it_was = (unprojected(m.refined(), of.views, true, VERTICES) for m, of in
                        ((mapper, log), (MAPPER, LOG)))
     assert min(ious(said, as_it_was)) > 0.98
 

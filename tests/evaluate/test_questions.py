@@ -12,7 +12,7 @@ from seg3r.datasets.rooms import TrueRoom, true_rooms
 from seg3r.datasets.truth import Truth
 from seg3r.evaluate.questions import MappedQuestions, _mapped, measure_questions, phrase_ap
 from seg3r.label.prompts import same_name
-from seg3r.label.votes import Votes, best_names
+from seg3r.label.votes import Votes
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.presets.bundled import Bundled
 from seg3r.protocols import Answerer
@@ -35,7 +35,15 @@ def asked(*lists: Sequence[int] | np.ndarray) -> MappedQuestions:
         [np.asarray(each, np.int64) for each in lists], len(THINGS), np.ones(count, np.int64), np.full(count, 0.5)
     )
     truth = Truth(np.zeros((len(THINGS), 3), np.float32), THINGS.astype(np.int64))
-    return MappedQuestions(table_map(), (ANSWER,), (7, 8, 9), masks, truth)
+    return MappedQuestions(table_map(), (ANSWER,), (7, 8, 9), masks, truth, np.full(len(THINGS), -1))
+
+
+def ap_of(
+    asked: MappedQuestions, question: Question, rows: Sequence[int], scores: Sequence[float]
+) -> tuple[float, float, float]:
+    """Where these instances are named."""
+    lists = asked.masks.lists()
+    return phrase_ap(asked, question, [lists[row] for row in rows], scores)
 
 
 def thing(number: int) -> np.ndarray:
@@ -46,45 +54,45 @@ WHOLE = asked(thing(7), thing(8), thing(9))
 
 
 def test_exactly_the_right_things_are_worth_one() -> None:
-    assert phrase_ap(WHOLE, ANSWER, (1, 2), (0.9, 0.8)) == pytest.approx((1, 1, 1))
-    assert phrase_ap(WHOLE, ANSWER, (2, 1), (0.9, 0.8)) == pytest.approx((1, 1, 1))
-    assert phrase_ap(WHOLE, Question("?", "function", (7,)), (0,), (0.6,)) == pytest.approx((1, 1, 1))
+    assert ap_of(WHOLE, ANSWER, (1, 2), (0.9, 0.8)) == pytest.approx((1, 1, 1))
+    assert ap_of(WHOLE, ANSWER, (2, 1), (0.9, 0.8)) == pytest.approx((1, 1, 1))
+    assert ap_of(WHOLE, Question("?", "function", (7,)), (0,), (0.6,)) == pytest.approx((1, 1, 1))
 
 
 @pytest.mark.parametrize("rows", [(), (0,)])
 def test_silence_and_the_wrong_thing_are_worth_nothing(rows: tuple[int, ...]) -> None:
-    assert phrase_ap(WHOLE, ANSWER, rows, (0.9,) * len(rows)) == (0, 0, 0)
+    assert ap_of(WHOLE, ANSWER, rows, (0.9,) * len(rows)) == (0, 0, 0)
 
 
 def test_half_of_the_answer_is_worth_half() -> None:
-    half = phrase_ap(WHOLE, ANSWER, (1,), (0.9,))
+    half = ap_of(WHOLE, ANSWER, (1,), (0.9,))
     assert half == pytest.approx((0.5, 0.5, 0.5), abs=0.01)
 
 
 def test_a_wrong_thing_costs_most_where_it_is_named_first() -> None:
-    first = phrase_ap(WHOLE, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7))
-    last = phrase_ap(WHOLE, ANSWER, (1, 2, 0), (0.9, 0.8, 0.7))
+    first = ap_of(WHOLE, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7))
+    last = ap_of(WHOLE, ANSWER, (1, 2, 0), (0.9, 0.8, 0.7))
     assert 0 < first[0] < last[0] == pytest.approx(1)
     nobody = asked(thing(0), thing(8), thing(9))  # a mask of what nobody annotated is as wrong
-    assert phrase_ap(nobody, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7)) == pytest.approx(first)
+    assert ap_of(nobody, ANSWER, (0, 1, 2), (0.9, 0.8, 0.7)) == pytest.approx(first)
 
 
 def test_a_mask_counts_by_how_well_it_lies() -> None:
     one = Question("the thing", "relation", (8,))
-    ap, ap50, ap25 = phrase_ap(asked(thing(8)[:700]), one, (0,), (0.9,))
+    ap, ap50, ap25 = ap_of(asked(thing(8)[:700]), one, (0,), (0.9,))
     assert ap50 == ap25 == 1 and ap == pytest.approx(4 / 9)  # 0.5, 0.55, 0.6, 0.65 of 0.5 ... 0.9
-    assert phrase_ap(asked(thing(8)[:350]), one, (0,), (0.9,)) == (0, 0, 1)
-    assert phrase_ap(asked(thing(8)[:200]), one, (0,), (0.9,)) == (0, 0, 0)
+    assert ap_of(asked(thing(8)[:350]), one, (0,), (0.9,)) == (0, 0, 1)
+    assert ap_of(asked(thing(8)[:200]), one, (0,), (0.9,)) == (0, 0, 0)
     both = np.concatenate((thing(8), thing(9)))  # two things in one mask are half of each
-    ap, ap50, ap25 = phrase_ap(asked(both), one, (0,), (0.9,))
+    ap, ap50, ap25 = ap_of(asked(both), one, (0,), (0.9,))
     assert (ap, ap50, ap25) == (0, 0, 1)
 
 
 def test_a_thing_in_two_pieces_is_found_once() -> None:
     one = Question("the thing", "relation", (8,))
     pieces = asked(thing(8)[:800], thing(8)[800:])
-    assert phrase_ap(pieces, one, (0,), (0.9,))[1] == 1
-    assert phrase_ap(pieces, one, (1, 0), (0.9, 0.5))[1] < 1  # the small piece first: a false alarm
+    assert ap_of(pieces, one, (0,), (0.9,))[1] == 1
+    assert ap_of(pieces, one, (1, 0), (0.9, 0.5))[1] < 1  # the small piece first: a false alarm
 
 
 def test_a_small_thing_is_a_thing() -> None:
@@ -93,10 +101,11 @@ def test_a_small_thing_is_a_thing() -> None:
     masks = ScenePrediction.from_lists(
         [np.arange(few), np.arange(few, len(ids))], len(ids), np.ones(2, np.int64), np.full(2, 0.5)
     )
-    small = MappedQuestions(table_map(), (), (7, 8), masks, Truth(np.zeros((len(ids), 3), np.float32), ids))
+    truth, nowhere = Truth(np.zeros((len(ids), 3), np.float32), ids), np.full(len(ids), -1)
+    small = MappedQuestions(table_map(), (), (7, 8), masks, truth, nowhere)
     question = Question("the cup", "attribute", (7,))
-    assert phrase_ap(small, question, (1,), (0.9,)) == (0, 0, 0)
-    assert phrase_ap(small, question, (0,), (0.9,)) == pytest.approx((1, 1, 1))
+    assert ap_of(small, question, (1,), (0.9,)) == (0, 0, 0)
+    assert ap_of(small, question, (0,), (0.9,)) == pytest.approx((1, 1, 1))
 
 
 # ---- a room ----------------------------------------------------------------------------------------------------------
@@ -122,7 +131,7 @@ class ByName:
         self.named: list[str] = []
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
-        names = best_names(scene)
+        names = scene.names
         self.named += [name for name in names if name is not None]
         asked = question.removeprefix("all ")
         ids = [i for i, name in zip(scene.ids.tolist(), names, strict=True) if name and same_name(asked, (name,))]
@@ -166,7 +175,7 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
     shown = set((room.truth.ids % 1000).tolist())
     assert len(mapped.things) == len(mapped.scene) == len(mapped.masks)
     assert sum(t > 0 for t in mapped.things) >= 0.8 * len(mapped.things)
-    names = best_names(mapped.scene)
+    names = mapped.scene.names
     assert all(names[row] == known[t] for row, t in enumerate(mapped.things) if t)
     assert all(set(q.answer_ids) <= shown for q in mapped.questions)
     for question in mapped.questions:  # who names all instances of the right things names the right things

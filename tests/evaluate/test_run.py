@@ -32,7 +32,7 @@ def test_visits_come_on_the_way_with_what_is_there_by_then(lag: int) -> None:
     mapper.reconstruct = Late(Sensor(), lag)
 
     def visit(count: int, scene: SceneMap) -> None:
-        assert scene is mapper.result() and scene is not mapper.scene
+        assert scene is mapper.refined() and scene is not mapper.scene
         seen.append((count, scene.frames))
 
     scene = follow(mapper, FRAMES, 3, visit)
@@ -40,7 +40,7 @@ def test_visits_come_on_the_way_with_what_is_there_by_then(lag: int) -> None:
     whole = mapper_of(WALKED)
     for frame in FRAMES:
         whole.step(frame)
-    assert_same_map(scene, whole.result())
+    assert_same_map(scene, whole.refined())
 
 
 def test_no_visits_unless_asked_for() -> None:
@@ -55,7 +55,7 @@ def mapped(*frames: int, name: str = "table") -> MappedRecording:
     for count, frame in enumerate(FRAMES, 1):
         mapper.step(frame)
         if count in frames:
-            scene = mapper.result()
+            scene = mapper.refined()
             predictions[count] = predict(scene, true().vertices, 1.5 * scene.voxel_m)
     return MappedRecording(name, true(), predictions, mapper.seconds)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,6 +13,7 @@ from hypothesis import strategies as st
 from seg3r.label import prompts
 from seg3r.label.prompts import plain_name, read_description, read_fits, read_name, same_name
 from seg3r.rooms import CLASSES
+from seg3r.text import LONGEST_NAME
 
 NAMES = ("chair", "coffee table", "book", "books", "tv stand", "glass", "Toy_Car")
 
@@ -61,6 +65,23 @@ def test_what_a_model_should_say_is_what_is_read() -> None:
         assert read_description(prompts.describing_answer("red", name)) == name
     for fits in (True, False):
         assert read_fits(prompts.fits_answer(fits)) is fits
+
+
+def test_a_description_is_a_name_fit_for_a_map() -> None:
+    assert read_description('{"name": "x\\u001b]0;y\\u0007\\n\\u202ez \\ud83d"}') == "x ]0;y z \ufffd"
+    assert read_description(json.dumps({"name": "very " * 1000})) is None, "who says so much names nothing"
+    assert read_description(json.dumps({"name": "very " * 100})) == ("very " * 100)[:LONGEST_NAME].strip()
+    assert read_description('{"name": " \\u001b "}') is None
+
+
+@pytest.mark.parametrize("said", [
+    "{" * 10**6, '{"a":' * 10**5, "[" * 10**6, '{"name": ' + "[" * 10**5, '{"name": ' + "9" * 10**5 + "}",
+    '{"name": NaN}', '{"name": 1e999}', '{"name": -Infinity}',
+])
+def test_a_deep_or_huge_reply_is_soon_read(said: str) -> None:
+    began = time.monotonic()
+    assert read_name(said, NAMES) is read_description(said) is read_fits(said) is None
+    assert time.monotonic() - began < 2
 
 
 @given(st.text(max_size=80))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 import torch
 
-from seg3r.label.votes import Votes, VotesElse, best_names
+from seg3r.label.votes import Votes, VotesElse
 from seg3r.protocols import Labeler
 from seg3r.scene import SceneMap
 from seg3r.types import Labels
@@ -37,9 +37,9 @@ def test_votes_for_other_words_take_their_share_and_never_win() -> None:
 
 def test_without_a_list_every_name_may_win_and_a_tie_is_settled_by_the_alphabet() -> None:
     scene = voted()
-    assert best_names(scene) == ["Sofas", "lamp", None, "book"]
+    assert list(scene.names) == ["Sofas", "lamp", None, "book"]
     scene.name_votes.pop(int(scene.ids[1]))
-    assert best_names(scene) == ["Sofas", None, None, "book"]
+    assert list(scene.names) == ["Sofas", None, None, "book"]
 
 
 def test_no_instances() -> None:

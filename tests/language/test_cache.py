@@ -45,6 +45,11 @@ def test_the_same_question_is_asked_once_even_in_one_call_and_after_a_restart(tm
     assert not list(tmp_path.rglob(".*"))
 
 
+def test_half_a_surrogate_pair_has_a_key_too(tmp_path: Path) -> None:
+    cached = Cached(Counting("a \udc80"), tmp_path)
+    assert cached([prompt("a \ud83d")]) == cached([prompt("a \ud83d")]) != cached([prompt("a \ud83e")])
+
+
 @pytest.mark.parametrize("other", [prompt("b"), prompt("a", 1), prompt("a", 0, (6, 2)), Prompt((), "a")])
 def test_another_question_is_another(other: Prompt, tmp_path: Path) -> None:
     assert key_of(other, "one") != key_of(prompt("a"), "one") == key_of(prompt("a"), "one")
@@ -60,7 +65,11 @@ def test_another_model_is_asked_itself(tmp_path: Path) -> None:
     assert len(second.asked) == 1
 
 
-@pytest.mark.parametrize("content", ["", '{"text": "a', "[]", '{"text": "x"}', '{"text": "x", "confidence": "?"}'])
+@pytest.mark.parametrize("content", [
+    "", '{"text": "a', "[]", '{"text": "x"}', '{"text": "x", "confidence": "?"}', '{"text": "x", "confidence": NaN}',
+    '{"text": "x", "confidence": 2}', '{"text": 7, "confidence": null}', "[" * 10**5,
+    f'{{"text": "x", "confidence": {"9" * 999}}}',
+])
 def test_half_a_file_is_none(content: str, tmp_path: Path) -> None:
     Cached(Counting(), tmp_path)([prompt("a")])
     (held,) = tmp_path.rglob("*.json")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from seg3r.errors import InputError
-from seg3r.language.image_text import ImageText, prepared
+from seg3r.language.image_text import ImageText, prepared_crops
 from seg3r.protocols import ImageTextEncoder
 from seg3r.train.data.tokenizers import phrase_tokenizer
 
@@ -82,13 +82,18 @@ def test_more_than_a_batch_keeps_its_order(encoder: ImageText) -> None:
     torch.testing.assert_close(encoder.images(crops() * 6)[33], encoder.images([crops()[3]])[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("phrase", ["a chair \ud83d", "\udc80", "a\x00b"])
+def test_half_a_surrogate_pair_is_encoded_too(encoder: ImageText, phrase: str) -> None:
+    assert bool(encoder.texts([phrase]).isfinite().all())
+
+
 def test_nothing_in_nothing_out(encoder: ImageText) -> None:
     assert encoder.images([]).shape == (0, encoder.images(crops()[:1]).shape[1])
     assert encoder.texts([]).shape == (0, encoder.texts(["a"]).shape[1])
 
 
 def test_the_logit_is_the_models_own(encoder: ImageText) -> None:
-    pixels = prepared(crops(), encoder.size, encoder.fit, encoder.mean, encoder.std)
+    pixels = prepared_crops(crops(), encoder.size, encoder.fit, encoder.mean, encoder.std)
     read = encoder.tokenizer(PHRASES, padding="max_length", truncation=True, max_length=16, return_tensors="pt")
     tokens = {"input_ids": read["input_ids"]}
     if not encoder.independent:
@@ -113,14 +118,14 @@ def test_squashing_is_the_models_own_preparation(size: tuple[int, int]) -> None:
         size={"height": 32, "width": 32}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
     expected = torch.from_numpy(np.stack(processor([crop.numpy()])["pixel_values"]))
-    ours = prepared([crop], 32, "squash", (0.5,) * 3, (0.5,) * 3)
+    ours = prepared_crops([crop], 32, "squash", (0.5,) * 3, (0.5,) * 3)
     assert float((ours - expected).abs().max()) < 2.5 / 127.5  # its pixels are rounded to 8 bits
 
 
 def test_padding_keeps_the_shape_and_the_ends() -> None:
     crop = torch.full((10, 40, 3), 255, dtype=torch.uint8)
     crop[:, :4] = 0
-    out = prepared([crop], 32, "pad", (0.5,) * 3, (0.5,) * 3)[0]
+    out = prepared_crops([crop], 32, "pad", (0.5,) * 3, (0.5,) * 3)[0]
     assert torch.equal(out[:, :12], torch.zeros(3, 12, 32)) and torch.equal(out[:, 20:], torch.zeros(3, 12, 32))
     assert float(out[:, 12:20, :2].max()) < -0.9 and float(out[:, 12:20, 8:].min()) > 0.9
 

@@ -38,7 +38,7 @@ def mapper(config: MoonSeg3RConfig = POOLED, lag: int = 0, refiner: QueryRefiner
 def boxes(mapper: Mapper) -> list[list[float]]:
     for _ in mapper.run(frame for frame, _ in WALK):
         pass
-    return mapper.result().boxes.tolist()
+    return mapper.refined().boxes.tolist()
 
 
 @pytest.mark.parametrize("config", [
@@ -48,7 +48,7 @@ def boxes(mapper: Mapper) -> list[list[float]]:
 def test_perfect_masks_and_geometry_give_the_things(config: MoonSeg3RConfig) -> None:
     found = mapper(config)
     boxes(found)
-    world, result = table_scene(), found.result()
+    world, result = table_scene(), found.refined()
     middles = (result.boxes[:, :3] + result.boxes[:, 3:]) / 2
     things = torch.from_numpy((world.low + world.high)[1:] / 2).float()
     nearest = torch.cdist(things, middles).min(1).values
@@ -68,7 +68,7 @@ def test_the_configs_numbers_arrive() -> None:
     assert isinstance(embed, RefinedQueries) and isinstance(associate, Fused)
     assert embed.refiner is refiner and embed.memory is not None and embed.token == "state"
     assert (embed.merge, embed.merge_adjacent) == (0.8, True)
-    assert (associate.look, associate.identity, associate.box, associate.overlap) == (1, 1, 1, 0)
+    assert (associate.visual, associate.identity, associate.box, associate.overlap) == (1, 1, 1, 0)
     assert (associate.threshold, associate.identity_frames, associate.box_trim) == (1.8, 5, 0.02)
     without = mapper(MoonSeg3RConfig(memory=False, token=False), refiner=refiner)
     embed, associate = without.embed, without.associate

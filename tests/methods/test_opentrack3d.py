@@ -184,4 +184,4 @@ def test_a_mapper_answers_through_its_answerer() -> None:
         mapper.step(frame)
     answer = mapper.ask("the largest thing")
     assert answer.question == "the largest thing"
-    assert answer.instance_ids[0] in mapper.result().ids.tolist()
+    assert answer.instance_ids[0] in mapper.refined().ids.tolist()

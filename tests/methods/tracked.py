@@ -23,4 +23,4 @@ def mapped(**parts: object) -> SceneMap:
     mapper = opentrack3d(segment=perfect, **parts)  # type: ignore[arg-type]
     for frame, _ in WALK:
         mapper.step(frame)
-    return mapper.result()
+    return mapper.refined()

@@ -14,7 +14,7 @@ from seg3r.errors import InputError
 from seg3r.metrics.conventions import (
     HEADLINE,
     Column,
-    Columns,
+    ConventionTable,
     LabelledScene,
     best_labels,
     best_pairs,
@@ -164,7 +164,7 @@ def test_the_table_for_a_terminal() -> None:
     assert lines[1].split()[2:] == ["66.7", "66.7", "66.7", "100.0", "0.0"]
     assert len({len(line) for line in lines[:5]}) == 1
     assert lines[5] == "" and lines[6].startswith("Top-1, ranked: each mask under its best label")
-    nothing = Columns(TOY, 4, tuple(
+    nothing = ConventionTable(TOY, 4, tuple(
         Column(c.export, c.confidence, c.convention, c.result, {"most": APs(*[math.nan] * 3), "rest": c.groups["rest"]})
         for c in columns.columns
     ))

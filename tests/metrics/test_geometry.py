@@ -13,7 +13,7 @@ from seg3r.errors import InputError
 from seg3r.metrics.geometry import (
     absrel,
     ate,
-    coverage,
+    confident_share,
     drift,
     path_length,
     relative_errors,
@@ -172,11 +172,11 @@ def test_depth_by_hand() -> None:
     confident = np.array([[True, True], [False, True]])
     assert absrel(depth, truth, confident) == pytest.approx((0.1 + 0.5) / 2, rel=1e-6)
     assert within(depth, truth, confident) == 0.5
-    assert coverage(confident) == 0.75
+    assert confident_share(confident) == 0.75
     nothing = np.zeros((2, 2), bool)
     assert np.isnan(absrel(depth, truth, nothing))
     assert np.isnan(within(depth, truth, nothing))
-    assert coverage(nothing) == 0
+    assert confident_share(nothing) == 0
 
 
 def test_a_walk_of_two_is_refused() -> None:

@@ -43,4 +43,4 @@ def test_id_stability() -> None:
     # thing 1: 4 4 4 9; thing 2: 5 6 5; thing 3 was never matched
     assert id_stability(things, ids) == IdStability(2.0, 1.5, (3 / 4 + 2 / 3) / 2)
     assert id_stability(np.array([1, 1, 2]), np.array([0, 0, 1])) == IdStability(1.0, 0.0, 1.0)
-    assert math.isnan(id_stability(np.array([1]), np.array([-1])).kept)
+    assert math.isnan(id_stability(np.array([1]), np.array([-1])).consistency)

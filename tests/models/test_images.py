@@ -89,12 +89,12 @@ def test_box_iou_counts_pixels(seed: int) -> None:
     a, b = boxes_from(seed, 5), boxes_from(seed + 1, 4)
     p, q = rasters(a)[:, None], rasters(b)[None]
     expected = (p & q).sum((2, 3)) / (p | q).sum((2, 3))
-    assert torch.allclose(images.box_iou(a, b), expected)
+    assert torch.allclose(images.box_iou_2d(a, b), expected)
 
 
 def test_boxes_without_area_overlap_nothing() -> None:
     empty = torch.tensor([[2.0, 2, 2, 5]])
-    assert images.box_iou(empty, empty).item() == 0
+    assert images.box_iou_2d(empty, empty).item() == 0
 
 
 @given(st.integers(0, 1000))
@@ -114,7 +114,7 @@ def test_nms(seed: int, threshold: float, by_class: bool) -> None:
     scores = torch.randint(0, 6, (12,), generator=g) / 6
     classes = torch.randint(0, 2, (12,), generator=g) if by_class else None
     keep = images.nms(boxes, scores, threshold, classes).tolist()
-    iou = images.box_iou(boxes, boxes)
+    iou = images.box_iou_2d(boxes, boxes)
 
     def rivals(i: int, j: int) -> bool:
         return bool(iou[i, j] > threshold) and (classes is None or bool(classes[i] == classes[j]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from seg3r.models.query_refiner import (
-    Attention,
     QueryRefiner,
     QueryRefinerConfig,
     attended_cells,
@@ -42,20 +41,6 @@ def test_at_the_start_most_cells_are_in_no_mask() -> None:
     model = refiner()
     _, refined, projected = model(*given())
     assert model.logits(refined, projected).mean() < -1
-
-
-def test_masked_attention_sees_its_cells_only() -> None:
-    attention = Attention(16, 4)
-    x, y = random(2, 16), random(9, 16, seed=1)
-    allowed = torch.zeros(2, 9, dtype=torch.bool)
-    allowed[0, :3], allowed[1, 5] = True, True
-    seen = attention(x, y, allowed)
-    other = y.clone()
-    other[3:5], other[6:] = 7.0, -3.0
-    assert torch.equal(attention(x, other, allowed), seen)
-    other[5] += 1
-    changed = attention(x, other, allowed)
-    assert torch.equal(changed[0], seen[0]) and not torch.allclose(changed[1], seen[1])
 
 
 def test_a_lone_query_does_not_see_what_lies_outside_its_mask() -> None:

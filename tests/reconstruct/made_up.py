@@ -1,13 +1,13 @@
-"""A made-up walk: a lap round a room of points with looks of their own, and a similarity by which it may slide."""
+"""A made-up walk: a lap round a room of points with a descriptor each, and a similarity by which it may slide."""
 
 from __future__ import annotations
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from seg3r.reconstruct.closing import GAP, carried
+from seg3r.reconstruct.closing import GAP, carried_pose
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 
 FOCAL, HALF = 400.0, np.array((320.0, 240.0))
 LAP = 60
@@ -30,8 +30,8 @@ def walk(steps: int = LAP + 4, count: int = 1500) -> PointMap:
     rng = np.random.default_rng(0)
     way, up, far = rng.uniform(0, 2 * np.pi, count), rng.uniform(-1.2, 1.2, count), rng.uniform(2.5, 4.5, count)
     world = np.stack((far * np.sin(way), up, far * np.cos(way)), 1)
-    looks = rng.normal(size=(count, 128)).astype(np.float32)
-    looks /= np.linalg.norm(looks, axis=1, keepdims=True)
+    descriptors = rng.normal(size=(count, 128)).astype(np.float32)
+    descriptors /= np.linalg.norm(descriptors, axis=1, keepdims=True)
     names = np.full(count, -1)
     last_seen = np.full(count, -(10**6))
     origin: list[int] = []
@@ -45,8 +45,8 @@ def walk(steps: int = LAP + 4, count: int = 1500) -> PointMap:
         names[new] = len(origin) + np.arange(len(new))
         origin += new.tolist()
         last_seen[rows] = step
-        keyframes.append(Keyframe(step, T, Features(at[rows], looks[rows]), names[rows].copy()))
-    return PointMap(FOCAL, False, keyframes, world[origin].copy(), looks[origin].copy())
+        keyframes.append(PoseKeyframe(step, T, Features(at[rows], descriptors[rows]), names[rows].copy()))
+    return PointMap(FOCAL, False, keyframes, world[origin].copy(), descriptors[origin].copy())
 
 
 def slid(known: PointMap, since: int) -> PointMap:
@@ -56,6 +56,6 @@ def slid(known: PointMap, since: int) -> PointMap:
     later = np.setdiff1d(np.arange(len(known.points)), before)
     known.points[later] = known.points[later] @ back[:3, :3].T + back[:3, 3]
     for keyframe in known.keyframes[since:]:
-        keyframe.pose = carried(keyframe.pose, back)
+        keyframe.T_cam_world = carried_pose(keyframe.T_cam_world, back)
         keyframe.point[np.isin(keyframe.point, before)] = -1  # a blurred stretch: nothing is known on both sides
     return known

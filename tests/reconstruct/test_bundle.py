@@ -31,7 +31,9 @@ def test_what_was_shaken_comes_back() -> None:
     poses, points, camera, point, seen = world()
     free = np.array([False, False, True, True, True])
     moved = points + np.random.default_rng(2).normal(0, 0.05, points.shape)
-    done = bundle_adjust(shaken(poses, free), free, moved, camera, point, seen, FOCAL, rounds=20)
+    done = bundle_adjust(
+        shaken(poses, free), free, moved, camera=camera, point=point, pixels=seen, focal=FOCAL, rounds=20
+    )
     assert np.abs(done.poses - poses).max() < 1e-3 and np.abs(done.points - points).max() < 1e-2
     assert np.array_equal(done.poses[:2], poses[:2]) and done.focal == FOCAL
 
@@ -39,7 +41,9 @@ def test_what_was_shaken_comes_back() -> None:
 def test_a_wrong_focal_length_is_found() -> None:
     poses, points, camera, point, seen = world(0.3)
     free = np.array([False, True, True, True, True])
-    done = bundle_adjust(poses, free, points, camera, point, seen, 430.0, free_focal=True, rounds=40)
+    done = bundle_adjust(
+        poses, free, points, camera=camera, point=point, pixels=seen, focal=430.0, free_focal=True, rounds=40
+    )
     assert abs(done.focal / FOCAL - 1) < 0.03 and float(done.errors.mean()) < 0.6
 
 
@@ -48,7 +52,9 @@ def test_wild_observations_do_not_pull() -> None:
     wild = seen.copy()
     wild[::25] += 60
     free = np.array([False, False, True, True, True])
-    done = bundle_adjust(shaken(poses, free), free, points, camera, point, wild, FOCAL, rounds=20)
+    done = bundle_adjust(
+        shaken(poses, free), free, points, camera=camera, point=point, pixels=wild, focal=FOCAL, rounds=20
+    )
     assert np.abs(done.poses - poses).max() < 0.03
     assert float(np.median(np.delete(done.errors, np.arange(0, len(wild), 25)))) < 1
 
@@ -56,7 +62,7 @@ def test_wild_observations_do_not_pull() -> None:
 def test_one_camera_against_known_points() -> None:
     poses, points, camera, _, seen = world()
     rows = camera == 3
-    pose, errors = refine_pose(exponential(np.full(6, 0.02)) @ poses[3], points, seen[rows], FOCAL)
+    pose, errors = refine_pose(exponential(np.full(6, 0.02)) @ poses[3], points, seen[rows], focal=FOCAL)
     assert np.allclose(pose, poses[3], atol=1e-5) and float(errors.max()) < 1e-2
 
 

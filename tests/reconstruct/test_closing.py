@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 
 from seg3r.reconstruct import closing
-from seg3r.reconstruct.closing import GAP, LEAST, bend, carried, close, find_loop, one_to_one, rename
+from seg3r.reconstruct.closing import GAP, LEAST, bend, carried_pose, close, find_loop, one_to_one, rename
 from seg3r.reconstruct.features import Features
-from seg3r.reconstruct.point_map import Keyframe, PointMap
+from seg3r.reconstruct.point_map import PointMap, PoseKeyframe
 from seg3r.reconstruct.pose import centre, distance
 from tests.reconstruct.made_up import FOCAL, LAP, SLID, camera, slid, walk
 
 
-def pixels(known: PointMap, keyframe: Keyframe) -> np.ndarray:
+def pixels(known: PointMap, keyframe: PoseKeyframe) -> np.ndarray:
     rows = keyframe.point >= 0
-    local = known.points[keyframe.point[rows]] @ keyframe.pose[:3, :3].T + keyframe.pose[:3, 3]
+    local = known.points[keyframe.point[rows]] @ keyframe.T_cam_world[:3, :3].T + keyframe.T_cam_world[:3, 3]
     return np.asarray(FOCAL * local[:, :2] / local[:, 2:])
 
 
@@ -31,11 +31,11 @@ def test_closing_puts_the_newest_keyframes_where_they_are_and_leaves_the_first()
     known = slid(walk(), 40)
     loop = find_loop(known)
     assert loop is not None
-    assert distance(known.keyframes[-1].pose, camera(LAP + 3)) > 0.1
+    assert distance(known.keyframes[-1].T_cam_world, camera(LAP + 3)) > 0.1
     close(known, loop)
-    assert np.array_equal(known.keyframes[0].pose, camera(0))
+    assert np.array_equal(known.keyframes[0].T_cam_world, camera(0))
     for step in (1, 20, 39, 41, 50, LAP, LAP + 3):
-        assert distance(known.keyframes[step].pose, camera(step)) < 0.01, step
+        assert distance(known.keyframes[step].T_cam_world, camera(step)) < 0.01, step
     now, then = known.keyframes[-1], known.keyframes[loop.keyframe]
     assert len(np.intersect1d(now.point[now.point >= 0], then.point)) > 40
 
@@ -45,15 +45,15 @@ def test_a_long_loop_is_not_adjusted_as_a_whole(monkeypatch: pytest.MonkeyPatch)
     loop = find_loop(known)
     assert loop is not None
     monkeypatch.setattr(closing, "AT_ONCE", 20)
-    early = [k.pose.copy() for k in known.keyframes[:44]]
-    bent = [k.pose.copy() for k in bent_copy(known, loop.keyframe, loop.S)[:44]]
+    early = [k.T_cam_world.copy() for k in known.keyframes[:44]]
+    bent = [k.T_cam_world.copy() for k in bent_copy(known, loop.keyframe, loop.S)[:44]]
     close(known, loop)
-    assert all(np.array_equal(k.pose, pose) for k, pose in zip(known.keyframes[:44], bent, strict=True))
+    assert all(np.array_equal(k.T_cam_world, T) for k, T in zip(known.keyframes[:44], bent, strict=True))
     assert not np.array_equal(early[43], bent[43])
-    assert distance(known.keyframes[-1].pose, camera(LAP + 3)) < 0.02
+    assert distance(known.keyframes[-1].T_cam_world, camera(LAP + 3)) < 0.02
 
 
-def bent_copy(known: PointMap, first: int, S: np.ndarray) -> list[Keyframe]:
+def bent_copy(known: PointMap, first: int, S: np.ndarray) -> list[PoseKeyframe]:
     copy = PointMap(known.focal, False, [dataclasses.replace(k) for k in known.keyframes], known.points.copy())
     bend(copy, first, S)
     return copy.keyframes
@@ -84,9 +84,9 @@ def test_without_a_slide_names_are_joined_and_nothing_moves() -> None:
     known = walk()
     loop = find_loop(known)
     assert loop is not None and not loop.slid
-    poses = [k.pose.copy() for k in known.keyframes]
+    poses = [k.T_cam_world.copy() for k in known.keyframes]
     close(known, loop)
-    assert all(np.array_equal(k.pose, pose) for k, pose in zip(known.keyframes, poses, strict=True))
+    assert all(np.array_equal(k.T_cam_world, T) for k, T in zip(known.keyframes, poses, strict=True))
     assert find_loop(known) is None  # they have one name now
 
 
@@ -101,8 +101,8 @@ def test_no_loop_by_look_alikes_in_one_spot() -> None:
     assert find_loop(known) is not None and spot.sum() > LEAST + 10
     other = np.random.default_rng(5).normal(size=latest.features.descriptors.shape).astype(np.float32)
     other /= np.linalg.norm(other, axis=1, keepdims=True)
-    looks = np.where(spot[:, None], latest.features.descriptors, other)
-    known.keyframes[-1] = dataclasses.replace(latest, features=Features(latest.features.pixels, looks))
+    descriptors = np.where(spot[:, None], latest.features.descriptors, other)
+    known.keyframes[-1] = dataclasses.replace(latest, features=Features(latest.features.pixels, descriptors))
     assert find_loop(known) is None
 
 
@@ -110,7 +110,7 @@ def test_a_camera_moved_with_its_world_sees_the_same() -> None:
     known = walk(2)
     before = pixels(known, known.keyframes[1])
     known.points = known.points @ SLID[:3, :3].T + SLID[:3, 3]
-    known.keyframes[1].pose = carried(known.keyframes[1].pose, SLID)
+    known.keyframes[1].T_cam_world = carried_pose(known.keyframes[1].T_cam_world, SLID)
     np.testing.assert_allclose(pixels(known, known.keyframes[1]), before, atol=1e-8)
 
 
@@ -119,16 +119,16 @@ def test_bending_carries_the_newest_wholly_and_the_weak_link_most() -> None:
     for keyframe in known.keyframes[20:]:  # two points hold the halves together
         shared = np.flatnonzero(np.isin(keyframe.point, known.keyframes[19].point))
         keyframe.point[shared[2:]] = -1
-    poses = [k.pose.copy() for k in known.keyframes]
+    poses = [k.T_cam_world.copy() for k in known.keyframes]
     bend(known, 10, SLID)
-    moved = [distance(k.pose, pose) for k, pose in zip(known.keyframes, poses, strict=True)]
+    moved = [distance(k.T_cam_world, T_cam_world) for k, T_cam_world in zip(known.keyframes, poses, strict=True)]
     assert max(moved[:11]) == 0
-    np.testing.assert_allclose(known.keyframes[-1].pose, carried(poses[-1], SLID), atol=1e-9)
-    whole = [distance(carried(pose, SLID), pose) for pose in poses]
+    np.testing.assert_allclose(known.keyframes[-1].T_cam_world, carried_pose(poses[-1], SLID), atol=1e-9)
+    whole = [distance(carried_pose(T_cam_world, SLID), T_cam_world) for T_cam_world in poses]
     assert max(moved[11:20]) < 0.2 * max(whole) and moved[20] > 0.7 * whole[20]
 
 
-def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_looks() -> None:
+def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_descriptor() -> None:
     known = walk(3)
     first, second = known.keyframes[0], known.keyframes[1]
     newer = int(first.point.max())
@@ -136,7 +136,7 @@ def test_a_renamed_point_is_one_in_every_keyframe_and_is_not_found_by_its_old_lo
     rename(known, np.array(((newer, older),)))
     assert (first.point == newer).sum() == 0 and (first.point == older).sum() == 1
     assert (second.point == newer).sum() == 0
-    assert not known.looks[newer].any() and known.looks[older].any()
+    assert not known.descriptors[newer].any() and known.descriptors[older].any()
 
 
 def test_names_given_up_one_after_the_other_end_at_the_oldest() -> None:

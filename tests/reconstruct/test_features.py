@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from seg3r.reconstruct.features import Detector, Features, followed, mutual_matches
+from seg3r.reconstruct.features import FeatureDetector, Features, followed, mutual_matches
 
 
 def picture(shift: tuple[float, float] = (0.0, 0.0), seed: int = 0) -> np.ndarray:
@@ -37,11 +37,11 @@ def test_none_followed_from_none() -> None:
 
 def test_joined_brings_back_what_the_detector_missed() -> None:
     before, after = picture(), picture((2.0, 1.0))
-    detector = Detector((79.5, 59.5))
+    detector = FeatureDetector((79.5, 59.5))
     earlier, seen = detector(before), detector(after)
     left = np.flatnonzero(seen.pixels[:, 0] < 0)
     few = Features(seen.pixels[left], seen.descriptors[left])
-    joined = detector.joined(few, earlier, before, after)
+    joined = detector.joined(few, earlier, before=before, gray=after)
     np.testing.assert_array_equal(joined.pixels[: len(left)], few.pixels)
     inside = (earlier.pixels > (2.0, -50.0)).all(1) & (earlier.pixels < (70.0, 50.0)).all(1)
     assert len(joined.pixels) - len(left) > 0.8 * inside.sum()
@@ -52,17 +52,17 @@ def test_joined_brings_back_what_the_detector_missed() -> None:
 
 def test_joined_adds_nothing_that_was_detected_again() -> None:
     image = picture()
-    detector = Detector((79.5, 59.5))
+    detector = FeatureDetector((79.5, 59.5))
     seen = detector(image)
-    assert len(detector.joined(seen, seen, image, image).pixels) == len(seen.pixels)
+    assert len(detector.joined(seen, seen, before=image, gray=image).pixels) == len(seen.pixels)
 
 
 def test_blank_images_have_no_features() -> None:
     blank = np.zeros((40, 60), np.uint8)
-    detector = Detector((29.5, 19.5))
+    detector = FeatureDetector((29.5, 19.5))
     seen = detector(blank)
     assert seen.pixels.shape == (0, 2) and seen.descriptors.shape == (0, 128)
-    assert len(detector.joined(seen, seen, blank, blank).pixels) == 0
+    assert len(detector.joined(seen, seen, before=blank, gray=blank).pixels) == 0
 
 
 def test_matches_are_mutual_and_clear() -> None:

@@ -8,18 +8,18 @@ import cv2
 import numpy as np
 
 from seg3r.geometry import unproject
-from seg3r.reconstruct.motion import FlowMotion, Seen
+from seg3r.reconstruct.motion import FlowMotion, FlowView
 from seg3r.sources.rooms import RoomsSource
 
 
 @cache
-def walk() -> tuple[list[Seen], list[np.ndarray], np.ndarray]:
+def walk() -> tuple[list[FlowView], list[np.ndarray], np.ndarray]:
     source = RoomsSource(7, frames=5, size=(120, 160), depth="clean")
     seen, poses = [], []
     for frame in source:
         assert frame.depth is not None and frame.camera is not None
         gray = cv2.cvtColor(frame.rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8)
-        seen.append(Seen(gray, unproject(frame.depth, frame.camera.K.float()).numpy()))
+        seen.append(FlowView(gray, unproject(frame.depth, frame.camera.K.float()).numpy()))
         poses.append(frame.camera.T_world_cam.numpy())
     return seen, poses, source.cameras[0].K.numpy()
 

@@ -12,7 +12,7 @@ import torch
 from seg3r.errors import InputError
 from seg3r.metrics.geometry import umeyama
 from seg3r.protocols import Lags, Reconstructor
-from seg3r.reconstruct.closing import carried
+from seg3r.reconstruct.closing import carried_pose
 from seg3r.reconstruct.odometry import Odometry
 from seg3r.reconstruct.tracking import Tracked, Tracker
 from seg3r.sources.rooms import RoomsSource
@@ -165,7 +165,7 @@ class Moved:
     def __call__(self, index: int, gray: np.ndarray) -> dict[int, Tracked]:
         found = self.tracker(index, gray)
         scale = float(np.cbrt(np.linalg.det(self.S[:3, :3])))
-        return {i: Tracked(carried(t.pose, self.S), scale * t.depth) for i, t in found.items()}
+        return {i: Tracked(carried_pose(t.T_cam_world, self.S), scale * t.depth) for i, t in found.items()}
 
 
 def test_after_a_closed_loop_new_views_are_in_the_moved_world_and_their_depth_in_its_scale() -> None:

@@ -13,7 +13,7 @@ rng = np.random.default_rng(0)
 WORLD = rng.uniform((-2, -1.5, 2), (2, 1.5, 6), (300, 3))
 
 
-def pose(turn_deg: tuple[float, float, float], place: tuple[float, float, float]) -> np.ndarray:
+def T_cam_world(turn_deg: tuple[float, float, float], place: tuple[float, float, float]) -> np.ndarray:
     T = np.eye(4)
     T[:3, :3] = Rotation.from_euler("xyz", turn_deg, degrees=True).as_matrix()
     T[:3, 3] = -T[:3, :3] @ np.array(place)
@@ -36,23 +36,23 @@ def degrees_between(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.degrees(Rotation.from_matrix(a[:3, :3] @ b[:3, :3].T).magnitude()))
 
 
-SIDE = pose((3, -5, 2), (0.5, 0.1, 0.05))
+SIDE = T_cam_world((3, -5, 2), (0.5, 0.1, 0.05))
 
 
 def test_two_views_give_the_pose_up_to_scale() -> None:
     found = two_views(seen(np.eye(4)), with_wrong(seen(SIDE), 0.25), FOCAL)
     assert found is not None
     scale = 1 / np.linalg.norm(SIDE[:3, 3])
-    assert degrees_between(found.pose, SIDE) < 0.05
-    np.testing.assert_allclose(found.pose[:3, 3], SIDE[:3, 3] * scale, atol=5e-3)
+    assert degrees_between(found.T_cam_world, SIDE) < 0.05
+    np.testing.assert_allclose(found.T_cam_world[:3, 3], SIDE[:3, 3] * scale, atol=5e-3)
     np.testing.assert_allclose(found.points, WORLD[found.good] * scale, rtol=0.02, atol=0.02)
     assert found.good.sum() > 200
 
 
 def test_a_turn_on_the_spot_is_no_start() -> None:
     noise = np.random.default_rng(3).normal(0, 0.3, (len(WORLD), 2))
-    assert two_views(seen(np.eye(4)), seen(pose((3, -5, 2), (0, 0, 0))) + noise, FOCAL) is None
-    assert two_views(seen(np.eye(4)), seen(pose((3, -5, 2), (0, 0, 0.02))) + noise, FOCAL) is None
+    assert two_views(seen(np.eye(4)), seen(T_cam_world((3, -5, 2), (0, 0, 0))) + noise, FOCAL) is None
+    assert two_views(seen(np.eye(4)), seen(T_cam_world((3, -5, 2), (0, 0, 0.02))) + noise, FOCAL) is None
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -68,17 +68,17 @@ def test_too_few_or_contradictory_points_give_none() -> None:
 
 
 def test_points_come_back_and_those_without_parallax_are_not_believed() -> None:
-    points, usable = triangulated(np.eye(4), SIDE, seen(np.eye(4)), seen(SIDE), FOCAL, 1.5)
+    points, usable = triangulated(np.eye(4), SIDE, seen(np.eye(4)), seen(SIDE), focal=FOCAL, least_parallax=1.5)
     assert usable.all()
     np.testing.assert_allclose(points, WORLD, atol=1e-6)
-    near = pose((0, 0, 0), (0.01, 0, 0))
-    assert not triangulated(np.eye(4), near, seen(np.eye(4)), seen(near), FOCAL, 1.5)[1].any()
+    near = T_cam_world((0, 0, 0), (0.01, 0, 0))
+    assert not triangulated(np.eye(4), near, seen(np.eye(4)), seen(near), focal=FOCAL, least_parallax=1.5)[1].any()
     beside = seen(SIDE) + np.array((0, 40))  # off the epipolar lines
-    assert triangulated(np.eye(4), SIDE, seen(np.eye(4)), beside, FOCAL, 1.5)[1].mean() < 0.05
+    assert triangulated(np.eye(4), SIDE, seen(np.eye(4)), beside, focal=FOCAL, least_parallax=1.5)[1].mean() < 0.05
 
 
 def test_evidence_of_motion() -> None:
-    turned = pose((3, -5, 2), (0, 0, 0))
+    turned = T_cam_world((3, -5, 2), (0, 0, 0))
     assert beyond_turning(seen(np.eye(4)) / FOCAL, seen(turned) / FOCAL).max() < 1e-6
     assert np.median(beyond_turning(seen(np.eye(4)) / FOCAL, seen(SIDE) / FOCAL)) > 0.01
     x, y, z = SIDE[:3, 3]

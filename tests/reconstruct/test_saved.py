@@ -12,7 +12,7 @@ from PIL import Image
 from seg3r.errors import InputError
 from seg3r.geometry import look_at, transform, unproject
 from seg3r.protocols import Reconstructor
-from seg3r.reconstruct.saved import Saved
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.types import Camera, Frame
 
 K = torch.tensor([[20.0, 0.0, 11.5], [0.0, 20.0, 7.5], [0.0, 0.0, 1.0]], dtype=torch.float64)
@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_was_saved_comes_back(folder: Path) -> None:
-    saved = Saved(folder)
+    saved = SavedGeometry(folder)
     assert isinstance(saved, Reconstructor)
     (view,) = saved(frame(0))
     depth = torch.from_numpy(depth_of(0).astype(np.float32) / 1000)
@@ -66,7 +66,7 @@ def test_what_was_saved_comes_back(folder: Path) -> None:
 
 
 def test_confidence_is_read_and_holes_have_none(folder: Path) -> None:
-    (view,) = Saved(folder)(frame(1))
+    (view,) = SavedGeometry(folder)(frame(1))
     assert float(view.confidence[:, :5].max()) == 0
     assert float(view.confidence[5, 6]) == pytest.approx(0.2)
     assert float(view.confidence[:2].max()) == 0
@@ -76,13 +76,13 @@ def test_floats_are_metres(folder: Path) -> None:
     metres = np.full(SIZE, 1.5, np.float32)
     metres[0, 0], metres[0, 1], metres[0, 2] = np.nan, np.inf, -1
     np.save(folder / "depth" / "00002.npy", metres)
-    (view,) = Saved(folder)(frame(2))
+    (view,) = SavedGeometry(folder)(frame(2))
     assert float(view.depth[0, :3].abs().max()) == 0
     assert float(view.depth[5, 5]) == 1.5
 
 
 def test_a_frame_without_geometry_gives_no_view(folder: Path) -> None:
-    saved = Saved(folder)
+    saved = SavedGeometry(folder)
     assert saved(frame(2)) == (), "a pose, but no depth"
     (folder / "poses" / "00000.txt").unlink()
     assert saved(frame(0)) == (), "depth, but no pose"
@@ -95,15 +95,15 @@ def test_a_frame_without_geometry_gives_no_view(folder: Path) -> None:
 def test_other_names(folder: Path) -> None:
     (folder / "depth" / "00000.png").rename(folder / "depth" / "frame-000000.png")
     (folder / "poses" / "00000.txt").rename(folder / "poses" / "frame-000000.txt")
-    assert len(Saved(folder, stem="frame-{:06d}".format)(frame(0))) == 1
+    assert len(SavedGeometry(folder, stem="frame-{:06d}".format)(frame(0))) == 1
 
 
 def test_a_larger_image_is_reduced_to_the_depth(folder: Path) -> None:
-    (view,) = Saved(folder)(frame(0, (32, 48)))
+    (view,) = SavedGeometry(folder)(frame(0, (32, 48)))
     assert view.frame.rgb.shape == (*SIZE, 3)
     assert view.camera.size == SIZE
     with pytest.raises(InputError, match=r"00000\.png.*24x16.*frame 0 24x24.*aspect"):
-        Saved(folder)(frame(0, (24, 24)))
+        SavedGeometry(folder)(frame(0, (24, 24)))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_larger_image_is_reduced_to_the_depth(folder: Path) -> None:
 def test_errors_name_the_file(folder: Path, name: str, content: bytes, said: str) -> None:
     (folder / name).write_bytes(content)
     with pytest.raises(InputError, match=said) as error:
-        Saved(folder)(frame(0))
+        SavedGeometry(folder)(frame(0))
     assert name in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -128,33 +128,33 @@ def test_errors_name_the_file(folder: Path, name: str, content: bytes, said: str
 def test_depth_and_confidence_of_the_wrong_kind(folder: Path) -> None:
     Image.fromarray(np.zeros(SIZE, np.uint8)).save(folder / "depth" / "00000.png")
     with pytest.raises(InputError, match=r"00000\.png: uint8 16x24"):
-        Saved(folder)(frame(0))
+        SavedGeometry(folder)(frame(0))
     Image.fromarray(np.zeros((4, 4), np.uint8)).save(folder / "confidence" / "00001.png")
     with pytest.raises(InputError, match=r"confidence.00001\.png: uint8 4x4; expected"):
-        Saved(folder)(frame(1))
+        SavedGeometry(folder)(frame(1))
     np.save(folder / "depth" / "00002.npy", np.array([None, 1], dtype=object), allow_pickle=True)
     with pytest.raises(InputError, match=r"00002\.npy: cannot be read"):
-        Saved(folder)(frame(2))
+        SavedGeometry(folder)(frame(2))
 
 
 def test_a_folder_that_is_none(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
-        Saved(tmp_path / "nowhere")
+        SavedGeometry(tmp_path / "nowhere")
     for path in (folder / "depth").iterdir():
         path.unlink()
     with pytest.raises(InputError, match="nothing here"):
-        Saved(folder)
+        SavedGeometry(folder)
     (folder / "intrinsics.txt").unlink()
     (folder / "depth" / "00000.png").touch()
     with pytest.raises(InputError, match=r"intrinsics\.txt"):
-        Saved(folder)
+        SavedGeometry(folder)
 
 
 def test_what_the_sensor_sees_is_what_was_saved(folder: Path) -> None:
     """The same numbers by either way."""
     from seg3r.reconstruct.sensor import Sensor
 
-    (view,) = Saved(folder)(frame(0))
+    (view,) = SavedGeometry(folder)(frame(0))
     measured = Frame(0, 0.0, frame(0).rgb, view.depth, Camera(K, pose(0), SIZE))
     twin = Sensor(near_m=0.01).view(measured)
     use = view.confidence > 0

@@ -12,7 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from seg3r.errors import InputError
 from seg3r.kernels import sweep as kernels
-from seg3r.reconstruct.sweep import Posed, Seen, Sweep
+from seg3r.reconstruct.sweep import PosedImage, Sweep, SweptView
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
 
@@ -22,15 +22,15 @@ SWEEP = Sweep(width=160, planes=48)
 NEAR, FAR = 0.6, 6.0
 
 
-def posed(gray: npt.NDArray[np.uint8], x: float = 0.0) -> Posed:
+def posed(gray: npt.NDArray[np.uint8], x: float = 0.0) -> PosedImage:
     T = np.eye(4)
     T[0, 3] = x
     H, W = gray.shape
-    return Posed(gray, np.array([[150.0, 0, (W - 1) / 2], [0, 150.0, (H - 1) / 2], [0, 0, 1]]), T)
+    return PosedImage(gray, np.array([[150.0, 0, (W - 1) / 2], [0, 150.0, (H - 1) / 2], [0, 0, 1]]), T)
 
 
 @cache
-def room() -> tuple[tuple[Posed, ...], tuple[F32, ...]]:
+def room() -> tuple[tuple[PosedImage, ...], tuple[F32, ...]]:
     """A few frames of a walk, and their true depth."""
     recording = RoomsSource(split_seeds("train", 1)[0], frames=60, size=SIZE, depth="clean")
     views, depths = [], []
@@ -38,12 +38,12 @@ def room() -> tuple[tuple[Posed, ...], tuple[F32, ...]]:
         frame = recording.frame(index)
         assert frame.camera is not None and frame.depth is not None
         gray = np.round(frame.rgb.numpy() @ (0.299, 0.587, 0.114)).astype(np.uint8)
-        views.append(Posed(gray, frame.camera.K.numpy(), frame.camera.T_world_cam.numpy()))
+        views.append(PosedImage(gray, frame.camera.K.numpy(), frame.camera.T_world_cam.numpy()))
         depths.append(frame.depth.numpy())
     return tuple(views), tuple(depths)
 
 
-def sources(k: int) -> list[Posed]:
+def sources(k: int) -> list[PosedImage]:
     return [room()[0][k + step] for step in (-2, 2, 3)]
 
 
@@ -77,7 +77,7 @@ def test_what_is_surer_is_truer() -> None:
 
 def test_earlier_views_help() -> None:
     views, truths = room()
-    earlier = [Seen(views[k], *swept(k)) for k in (2, 3)]
+    earlier = [SweptView(views[k], *swept(k)) for k in (2, 3)]
     depth, sure = SWEEP(views[4], sources(4), NEAR, FAR, earlier)
     alone, alone_sure = swept(4)
     assert (sure > 0).mean() > (alone_sure > 0).mean()
@@ -88,7 +88,7 @@ def test_earlier_depth_is_not_believed_against_the_images() -> None:
     """A wrong history denies what is less than sure; it does not put its own in the place of what the images show."""
     views, truths = room()
     depth, sure = swept(3)
-    lie = Seen(views[3], (1.5 * depth).astype(np.float32), sure)
+    lie = SweptView(views[3], (1.5 * depth).astype(np.float32), sure)
     found, found_sure = SWEEP(views[4], sources(4), NEAR, FAR, [lie])
     shown = swept(4)[1] > 0
     assert off(found[shown], found_sure[shown], truths[4][shown]).mean() < 0.05
@@ -98,12 +98,12 @@ def test_carried_depth_closes_what_a_view_alone_cannot_know() -> None:
     """A view without any parallax of its own knows what the last one saw; only where nothing speaks against it."""
     texture = np.random.default_rng(0).integers(0, 255, (90, 120)).astype(np.uint8)
     standing = posed(texture)
-    before = Seen(standing, np.full((90, 120), 2, np.float32), np.full((90, 120), 0.8, np.float32))
+    before = SweptView(standing, np.full((90, 120), 2, np.float32), np.full((90, 120), 0.8, np.float32))
     depth, sure = Sweep(width=120, planes=32)(standing, [standing], 1.0, 5.0, [before])
     assert (sure > 0).mean() > 0.9
     np.testing.assert_allclose(depth[sure > 0], 2.0, rtol=1e-5)
     assert float(sure.max()) < 0.8, "less sure than it was"
-    relit = Posed(255 - texture, standing.K, standing.T_world_cam)
+    relit = PosedImage(255 - texture, standing.K, standing.T_world_cam)
     _, other = Sweep(width=120, planes=32)(relit, [relit], 1.0, 5.0, [before])
     assert (other > 0).mean() < 0.05, "it no longer looks so"
 
@@ -117,7 +117,7 @@ def test_same_input_same_bytes_and_any_order_of_sources() -> None:
 
 @pytest.mark.parametrize("unit", [0.25, 8.0])
 def test_depth_has_the_unit_of_the_poses(unit: float) -> None:
-    def scaled(view: Posed) -> Posed:
+    def scaled(view: PosedImage) -> PosedImage:
         T = view.T_world_cam.copy()
         T[:3, 3] *= unit
         return replace(view, T_world_cam=T)
@@ -133,7 +133,7 @@ def test_the_world_does_not_matter() -> None:
     elsewhere[:3, :3] = Rotation.from_rotvec((0.3, -1.0, 0.5)).as_matrix()
     elsewhere[:3, 3] = (40.0, -7.0, 3.0)
 
-    def moved(view: Posed) -> Posed:
+    def moved(view: PosedImage) -> PosedImage:
         return replace(view, T_world_cam=elsewhere @ view.T_world_cam)
 
     depth, sure = SWEEP(moved(room()[0][4]), [moved(s) for s in sources(4)], NEAR, FAR)

@@ -18,28 +18,28 @@ def test_by_iou() -> None:
     """Two thirds of each shared: IoU one half."""
     scene = mapped((20, 50), (30, 60))
     union = torch.unique(torch.cat([scene.points_of(i)[0] for i in (0, 1)]))
-    merged = Merge(iou=0.4, contained=2.0)(scene)
+    merged = Merge(iou=0.4, contained=None)(scene)
     assert merged.ids.tolist() == [0], "the older id survives"
     assert torch.equal(merged.points_of(0)[0], union)
     assert_sound(merged)
-    assert Merge(iou=0.6, contained=2.0)(mapped((20, 50), (30, 60))).ids.tolist() == [0, 1]
+    assert Merge(iou=0.6, contained=None)(mapped((20, 50), (30, 60))).ids.tolist() == [0, 1]
 
 
-def test_different_looks_stay_apart() -> None:
+def test_different_descriptors_stay_apart() -> None:
     spans = ((20, 50), (25, 55))
-    assert len(Merge()(mapped(*spans, looks=torch.eye(2)))) == 2
-    assert len(Merge()(mapped(*spans, looks=torch.eye(2)[[0, 0]]))) == 1
-    assert len(Merge(look=-1.0)(mapped(*spans, looks=torch.eye(2)))) == 1
+    assert len(Merge()(mapped(*spans, features=torch.eye(2)))) == 2
+    assert len(Merge()(mapped(*spans, features=torch.eye(2)[[0, 0]]))) == 1
+    assert len(Merge(least_visual=None)(mapped(*spans, features=torch.eye(2)))) == 1
     none = torch.eye(2)
     none[1] = 0
-    assert len(Merge()(mapped(*spans, looks=none))) == 1, "no look is no objection"
+    assert len(Merge()(mapped(*spans, features=none))) == 1, "no descriptor is no objection"
 
 
 @pytest.mark.parametrize(("inner", "count"), [((30, 45), 1), ((30, 36), 2)])
 def test_a_contained_part_joins_unless_it_is_dwarfed(inner: tuple[int, int], count: int) -> None:
     """Of 30 columns, 15 are half, 6 are a fifth: the whole has more than three times its points."""
     assert len(Merge(iou=0.9)(mapped((20, 50), inner))) == count
-    assert len(Merge(iou=0.9, contained=2.0)(mapped((20, 50), inner))) == 2
+    assert len(Merge(iou=0.9, contained=None)(mapped((20, 50), inner))) == 2
 
 
 def test_half_outside_is_not_contained() -> None:
@@ -49,20 +49,20 @@ def test_half_outside_is_not_contained() -> None:
 def test_goes_on_while_any_pair_qualifies() -> None:
     """Neighbours overlap by half, the ends not at all: they come together through the middle."""
     scene = mapped((10, 30), (20, 40), (30, 50), (40, 60))
-    assert Merge(iou=0.12, contained=2.0)(scene).ids.tolist() == [0]
+    assert Merge(iou=0.12, contained=None)(scene).ids.tolist() == [0]
     kept = scene.copy()
-    assert_same_map(Merge(iou=0.12, contained=2.0)(scene), kept)
+    assert_same_map(Merge(iou=0.12, contained=None)(scene), kept)
 
 
 def test_nothing_in_common_is_nothing_to_merge() -> None:
-    scene = mapped((10, 30), (40, 60), looks=torch.eye(2)[[0, 0]])
+    scene = mapped((10, 30), (40, 60), features=torch.eye(2)[[0, 0]])
     kept = scene.copy()
     assert_same_map(Merge(iou=0.0, contained=0.0)(scene), kept)
     assert len(Merge()(SceneMap())) == 0
 
 
 def test_a_map_made_of_pieces_becomes_whole() -> None:
-    scene = run(mapper_of(WALKED, Sloppy(WALKED), associate=Fused(fragment=2.0)), WALKED[:7])
+    scene = run(mapper_of(WALKED, Sloppy(WALKED), associate=Fused(fragment=None)), WALKED[:7])
     merged = Merge()(scene.copy())
     assert len(merged) < len(scene)
     assert_sound(merged)

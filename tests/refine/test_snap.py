@@ -15,7 +15,7 @@ from tests.loops import assert_same_map, assert_sound
 from tests.refine.maps import mapped
 
 
-def left_right(scene: SceneMap, split: float, kept: float = 0.0) -> Snap:
+def left_right(scene: SceneMap, split: float, remaining: float = 0.0) -> Snap:
     """The map's own points as vertices; two superpoints, parted at a share of the width of instance 0."""
     points, own = scene.points, scene.points_of(0)[0]
     x = points[own, 0]
@@ -23,7 +23,7 @@ def left_right(scene: SceneMap, split: float, kept: float = 0.0) -> Snap:
     inside = torch.zeros(len(points), dtype=torch.bool)
     inside[own] = True
     superpoints = torch.where(inside, torch.where(points[:, 0] <= border, 0, 1), 2)
-    return Snap(points, superpoints, kept=kept)
+    return Snap(points, superpoints, remaining=remaining)
 
 
 def keep(scene: SceneMap, share_left: float, share_right: float, snap: Snap) -> tuple[set[int], set[int], set[int]]:
@@ -59,14 +59,14 @@ def test_half_joins_wholly_a_fifth_stays_less_goes(ours: float, theirs: float) -
 def test_what_superpoints_would_dissolve_stays(theirs: float, ours: float) -> None:
     """A poster is a tenth of its wall: that shape does not part them is no reason to forget it."""
     scene = mapped((20, 50))
-    snap = left_right(scene, 0.5, kept=0.5)
+    snap = left_right(scene, 0.5, remaining=0.5)
     _, _, own = keep(scene, ours, theirs, snap)
     assert set(snap(scene).points_of(0)[0].tolist()) == own
 
 
 def test_half_of_an_instance_may_go() -> None:
     scene = mapped((20, 50))
-    snap = left_right(scene, 0.5, kept=0.5)
+    snap = left_right(scene, 0.5, remaining=0.5)
     left, _, _ = keep(scene, 0.9, 0.1, snap)
     assert set(snap(scene).points_of(0)[0].tolist()) == left
 

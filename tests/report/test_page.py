@@ -14,7 +14,6 @@ import pytest
 import torch
 from PIL import Image
 
-from seg3r.describe.colors import point_instances
 from seg3r.report import cloud, page, write_report
 from seg3r.report.chart import line_chart
 from seg3r.report.images import outlined
@@ -101,7 +100,7 @@ def test_pictures_decode_and_crops_bear_the_outline(text: str) -> None:
             image.load()
             sizes.append(image.size)
     assert sizes.count((930, 620)) == 8
-    assert len(sizes) == 8 + sum(min(len(s), page.MOST_LOOKS) for s in table_map().sightings.values())
+    assert len(sizes) == 8 + sum(min(len(s), page.MOST_VIEWS) for s in table_map().sightings.values())
 
 
 def test_a_hostile_name_stays_text(tmp_path: Path) -> None:
@@ -150,7 +149,7 @@ def test_the_viewers_cloud_unpacks_to_the_map(monkeypatch: pytest.MonkeyPatch) -
     shift = standing - raw
     assert np.abs(shift - shift.mean(0)).max() < 2 * packed["scale"]
     owners = np.frombuffer(base64.b64decode(packed["instances"]), "<u2").astype(int) - 1
-    np.testing.assert_array_equal(owners, point_instances(scene).numpy())
+    np.testing.assert_array_equal(owners, scene.best_owners.numpy())
     assert json.dumps(packed)
 
     monkeypatch.setattr(cloud, "MOST_POINTS", 500)

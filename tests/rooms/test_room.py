@@ -7,7 +7,7 @@ import pytest
 
 from seg3r.errors import InputError
 from seg3r.rooms import CLASS_IDS, CLASSES, SPLITS, STRUCTURAL, Room, build_room, split_seeds
-from seg3r.rooms.layout import Layout, part_boxes
+from seg3r.rooms.layout import FloorPlan, part_boxes
 from seg3r.rooms.mesh import box
 from seg3r.rooms.room import MAX_OBJECTS, MIN_OBJECTS, OPENINGS
 from seg3r.rooms.shape import Shape, Surface
@@ -155,7 +155,7 @@ def crate(size: tuple[float, float, float]) -> Shape:
 
 def test_layout_keeps_things_apart() -> None:
     """Until nothing fits: every pair of boxes is disjoint, or one stands on the other."""
-    layout = Layout((4.0, 4.0, 2.5), np.random.default_rng(0))
+    layout = FloorPlan((4.0, 4.0, 2.5), np.random.default_rng(0))
     stood = 0
     for k in range(60):
         layout.against_wall(crate((0.6, 0.4, 0.7)))
@@ -171,7 +171,7 @@ def test_layout_keeps_things_apart() -> None:
 
 @pytest.mark.parametrize("k", range(4))
 def test_walls_turn_things_into_the_room(k: int) -> None:
-    layout = Layout((4.0, 5.0, 2.5), np.random.default_rng(0))
+    layout = FloorPlan((4.0, 5.0, 2.5), np.random.default_rng(0))
     shape = crate((0.6, 0.4, 0.7))
     boxes = part_boxes(shape, layout.on_wall(k, 0.0, 0.2, 0.0), layout.wall_yaw(k))
     gaps = np.array([5 - boxes[0, 1, 1], 4 - boxes[0, 1, 0], boxes[0, 0, 1], boxes[0, 0, 0]])

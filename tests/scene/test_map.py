@@ -12,6 +12,7 @@ from seg3r.errors import InputError
 from seg3r.geometry import invert, transform, visible
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
+from seg3r.scene.combine import select, union
 from seg3r.types import Masks, Matches, Segments, View
 from tests.loops import Looks, Sloppy, assert_same_map, assert_sound, mapper_of, masks_of, run, segments_of
 from tests.worlds import table_scene, walk
@@ -220,7 +221,7 @@ def test_overlap_counts_what_the_view_sees() -> None:
 def test_a_segment_off_the_map_has_its_size_in_voxels() -> None:
     scene = SceneMap()
     add(scene, VIEW, seen(VIEW, block(VIEW, 0, 0, 60, 30)))
-    scene = scene.select(ids=[0])  # the right of the image is no longer mapped
+    scene = select(scene, ids=[0])  # the right of the image is no longer mapped
     segments = seen(VIEW, block(VIEW, 10, 45, 50, 75))
     overlap = scene.overlap(VIEW, segments)
     voxels = torch.unique(torch.floor(segments.points / scene.voxel_m), dim=0)
@@ -335,7 +336,7 @@ def walked_map() -> SceneMap:
 
 def test_select_by_ids(walked_map: SceneMap) -> None:
     wanted = walked_map.ids.tolist()[1:3]
-    part = walked_map.select(ids=wanted)
+    part = select(walked_map, ids=wanted)
     assert_sound(part)
     assert part.ids.tolist() == wanted
     own = torch.unique(torch.cat([walked_map.points_of(i)[0] for i in wanted]))
@@ -344,14 +345,14 @@ def test_select_by_ids(walked_map: SceneMap) -> None:
     for i in wanted:
         assert torch.equal(part.points[part.points_of(i)[0]], walked_map.points[walked_map.points_of(i)[0]])
         assert torch.equal(part.points_of(i)[1], walked_map.points_of(i)[1])
-    assert walked_map.select(ids=[]).point_count == 0
+    assert select(walked_map, ids=[]).point_count == 0
     with pytest.raises(InputError, match="the map holds no instance 99"):
-        walked_map.select(ids=[99])
+        select(walked_map, ids=[99])
 
 
 def test_select_by_box(walked_map: SceneMap) -> None:
     box = torch.tensor([-0.7, -0.3, 0.72, 0.0, 0.2, 1.2])
-    part = walked_map.select(box=box)
+    part = select(walked_map, box=box)
     assert_sound(part)
     inside = ((walked_map.points >= box[:3]) & (walked_map.points <= box[3:])).all(1)
     assert torch.equal(part.points, walked_map.points[inside])
@@ -361,7 +362,7 @@ def test_select_by_box(walked_map: SceneMap) -> None:
 
 def test_select_by_frame(walked_map: SceneMap) -> None:
     keyframe = walked_map.keyframes[1]
-    part = walked_map.select(frame=keyframe.frame_index)
+    part = select(walked_map, frame=keyframe.frame_index)
     assert_sound(part)
     camera, depth = keyframe.camera, keyframe.depth.double()
     points = transform(invert(camera.T_world_cam), walked_map.points.to(torch.float64))
@@ -369,11 +370,11 @@ def test_select_by_frame(walked_map: SceneMap) -> None:
     assert abs(part.point_count - int(expected.sum())) <= 3, "but for rounding"
     assert 0 < part.point_count < walked_map.point_count
     with pytest.raises(InputError, match="frame 77 is not a keyframe"):
-        walked_map.select(frame=77)
+        select(walked_map, frame=77)
 
 
 def test_a_part_goes_on_growing(walked_map: SceneMap) -> None:
-    part = walked_map.select(ids=walked_map.ids.tolist()[:2])
+    part = select(walked_map, ids=walked_map.ids.tolist()[:2])
     run(mapper_of(WALKED, embed=LOOKS, scene=part), WALKED)
     assert_sound(part)
     assert len(part) == len(walked_map)
@@ -382,7 +383,7 @@ def test_a_part_goes_on_growing(walked_map: SceneMap) -> None:
 
 
 def test_union_of_a_map_with_itself_counts_points_once(walked_map: SceneMap) -> None:
-    both, renamed = walked_map.union(walked_map)
+    both, renamed = union(walked_map, walked_map)
     assert_sound(both)
     assert both.point_count <= walked_map.point_count * 1.001, "but for rounding on a border"
     assert len(both) == 2 * len(walked_map)
@@ -402,7 +403,7 @@ def test_union_of_a_map_with_itself_counts_points_once(walked_map: SceneMap) -> 
 def test_union_of_two_parts_of_one_walk() -> None:
     one, two = two_maps()
     witness = one.copy(), two.copy()
-    both, renamed = one.union(two)
+    both, renamed = union(one, two)
     assert_sound(both)
     assert_same_map(one, witness[0])
     assert_same_map(two, witness[1])
@@ -419,7 +420,7 @@ def test_union_of_two_parts_of_one_walk() -> None:
 
 def test_union_needs_maps_of_a_kind() -> None:
     with pytest.raises(InputError, match="cannot be united"):
-        SceneMap(0.02).union(SceneMap(0.03))
+        union(SceneMap(0.02), SceneMap(0.03))
 
 
 # ---- memory follows space --------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def test_the_crop_shows_the_thing(box: tuple[int, int, int, int], stride: int) -
     pixels = pixels[(pixels % stride == 0).all(1)]
     if not len(pixels):
         pixels = np.array([[box[0] // stride * stride, box[1] // stride * stride]])
-    sighting = cut_sighting(view, pixels, stride, 1.0, len(pixels), toward(0))
+    sighting = cut_sighting(view.frame, view.camera, pixels, stride, 1.0, len(pixels), toward(0))
     r0, c0, r1, c1 = sighting.box
     assert (r0, c0) == tuple(pixels.min(0))
     assert (r1, c1) == tuple(np.minimum(pixels.max(0) + stride, (60, 90)))
@@ -95,7 +95,7 @@ def test_the_crop_shows_the_thing(box: tuple[int, int, int, int], stride: int) -
 def test_large_and_narrow_ones_are_reduced(size: tuple[int, int]) -> None:
     view = view_of(*size)
     pixels = np.argwhere(np.ones(size, bool))[:: 1 if min(size) < 10 else 7]
-    sighting = cut_sighting(view, pixels, 1, 1.0, len(pixels), toward(0))
+    sighting = cut_sighting(view.frame, view.camera, pixels, 1, 1.0, len(pixels), toward(0))
     assert min(sighting.mask.shape) >= 1
     assert max(sighting.mask.shape) <= CROP_PX
     assert sighting.crop.shape[:2] == sighting.mask.shape

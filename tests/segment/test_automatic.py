@@ -54,7 +54,7 @@ def test_filters(kind: str) -> None:
     steady = Automatic(model, **(LOOSE | {"min_stability": 0.5, "stability_offset": 0.01}))(view)
     assert len(steady) < len(everything)
     boxes = images.mask_boxes(Automatic(model, **(LOOSE | {"nms": 0.3}))(view).masks)
-    assert (images.box_iou(boxes, boxes) - torch.eye(len(boxes))).max() <= 0.3
+    assert (images.box_iou_2d(boxes, boxes) - torch.eye(len(boxes))).max() <= 0.3
     none = Automatic(model, **(LOOSE | {"min_iou": 2.0}))(view)
     assert none.masks.shape == (0, 48, 80)
 

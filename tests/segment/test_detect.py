@@ -48,7 +48,7 @@ def test_thresholds(kind: str) -> None:
     none = detector(kind, threshold=1.1)(rgb)
     assert none.boxes.shape == (0, 4) and none.names == ()
     apart = detector(kind, nms=0.5)(rgb).boxes
-    assert (images.box_iou(apart, apart) - torch.eye(len(apart))).max() <= 0.5
+    assert (images.box_iou_2d(apart, apart) - torch.eye(len(apart))).max() <= 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS[:2])

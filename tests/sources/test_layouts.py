@@ -150,7 +150,7 @@ def test_replica_parameters_lie_beside_the_scenes(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"\(599.5, 339.5\) but the images are 32x24: K seems to be for another size"):
         open_source(root)
     (root / "cam_params.json").write_text('{"camera": {"fx": 1}}')
-    with pytest.raises(InputError, match=r"cam_params.json: expected"):
+    with pytest.raises(InputError, match=r"cam_params.json: .*'fy' is missing.*expected"):
         open_source(root)
 
 
@@ -174,4 +174,4 @@ def test_scannet_poses_are_of_the_base_frame(tmp_path: Path) -> None:
     layouts.save_matrix(E_depth, root / "intrinsic" / "extrinsic_depth.txt")
     camera = next(iter(open_source(root))).camera
     assert camera is not None
-    np.testing.assert_allclose(camera.T_world_cam.numpy(), written[0].pose @ E_depth, atol=1e-12)
+    np.testing.assert_allclose(camera.T_world_cam.numpy(), written[0].pose @ E_depth, atol=1e-6)

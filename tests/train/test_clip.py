@@ -44,7 +44,7 @@ def text_batch(step: int) -> list[TextPair]:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_clip(batch, text_batch, 25, out, peak=2e-3, warmup=5, command="the command", data="colours")
+    train_clip(batch, text_batch, 25, out=out, peak=2e-3, warmup=5, command="the command", data="colours")
     return out
 
 
@@ -87,7 +87,7 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.Mon
             raise KeyboardInterrupt
 
     def run(out: Path, **more: Any) -> bytes:
-        return (train_clip(batch, text_batch, 5, out, warmup=2, **more) / "model.safetensors").read_bytes()
+        return (train_clip(batch, text_batch, 5, out=out, warmup=2, **more) / "model.safetensors").read_bytes()
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", progress=stop)

@@ -1,4 +1,4 @@
-"""Two processes on the CPU train as one would on both their lessons."""
+"""Two processes on the CPU train as one would on both their samples."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from seg3r.errors import InputError, MissingExtraError
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import CHECKPOINT, CURVE
-from seg3r.train.recipes import train
+from seg3r.train.recipes import ClipRecipe
+from seg3r.train.trainers import clip_from_rooms
 from tests.conftest import REPOSITORY
 from tests.train.together import STEPS, net
 
@@ -30,11 +31,11 @@ def launched(out: Path, count: int) -> None:
     plain = {k: v for k, v in os.environ.items() if k not in ("WORLD_SIZE", "RANK", "LOCAL_RANK")}
     running = []
     for rank in range(count):
-        told = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank,
+        launched = {"WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "RANK": rank, "LOCAL_RANK": rank,
                 "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port} if count > 1 else {}
         running.append(subprocess.Popen(
             [sys.executable, "-m", "tests.train.together", str(out)], cwd=REPOSITORY, stderr=subprocess.PIPE,
-            env={**plain, **{k: str(v) for k, v in told.items()}, "OMP_NUM_THREADS": "1"}, text=True,
+            env={**plain, **{k: str(v) for k, v in launched.items()}, "OMP_NUM_THREADS": "1"}, text=True,
         ))
     try:
         for process in running:
@@ -65,7 +66,7 @@ def test_both_end_with_the_same_weights(runs: Path) -> None:
     assert all(torch.equal(value, theirs[name]) for name, value in mine.items())
 
 
-def test_they_are_those_of_one_process_on_both_lessons(runs: Path) -> None:
+def test_they_are_those_of_one_process_on_both_samples(runs: Path) -> None:
     together, joint, fresh = weights(runs, "whole-0"), weights(runs, "joint"), net().state_dict()
     for name, value in joint.items():
         assert torch.allclose(together[name], value, atol=1e-5), name
@@ -91,24 +92,24 @@ def test_an_interruption_leaves_no_trace(runs: Path) -> None:
 
 
 def test_alone_nothing_changes() -> None:
-    crew = Crew()
-    assert crew.main and crew.count == 1 and crew.device == torch.device("cpu")
-    assert [crew.lesson(step) for step in (0, 1, 7)] == [0, 1, 7]
+    context = DistributedContext()
+    assert context.main and context.count == 1 and context.device == torch.device("cpu")
+    assert [context.sample_index(step) for step in (0, 1, 7)] == [0, 1, 7]
     weight = nn.Parameter(torch.ones(2))
-    with crew.main_first():
-        assert crew.average([weight], 0.1 + 0.2) == 0.1 + 0.2
+    with context.main_first():
+        assert context.average([weight], 0.1 + 0.2) == 0.1 + 0.2
     assert weight.grad is None
 
 
 def test_what_is_missing_or_learns_alone_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Three(Crew):
+    class Three(DistributedContext):
         def __init__(self, device: object) -> None:
             self.count, self.rank = 3, 1
 
-    monkeypatch.setattr("seg3r.train.recipes.Crew", Three)
+    monkeypatch.setattr("seg3r.train.trainers.DistributedContext", Three)
     with pytest.raises(InputError, match="clip learns in one process"):
-        train("clip", tmp_path / "run", 1, 1)
+        clip_from_rooms(ClipRecipe(steps=1, rooms=1), tmp_path / "run")
     monkeypatch.setenv("WORLD_SIZE", "2")
     monkeypatch.setitem(sys.modules, "accelerate", None)
     with pytest.raises(MissingExtraError, match=r"seg3r\[train\]"):
-        Crew()
+        DistributedContext()

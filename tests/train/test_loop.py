@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,9 @@ def cut_at(step: int) -> Any:
 def test_the_loss_falls_and_the_curve_says_so(tmp_path: Path) -> None:
     model = net()
     seen: list[tuple[int, float]] = []
-    hours = learn(model, loss_for(model), 200, tmp_path, 1e-2, 10, progress=lambda s, v: seen.append((s, v)))
+    hours = learn(
+        model, loss_for(model), 200, out=tmp_path, peak=1e-2, warmup=10, progress=lambda s, v: seen.append((s, v))
+    )
     curve = [json.loads(line) for line in (tmp_path / CURVE).read_text().splitlines()]
     assert [(c["step"], c["loss"]) for c in curve] == [(s, round(v, 6)) for s, v in seen]
     assert [s for s, _ in seen] == list(range(200))
@@ -60,24 +63,54 @@ def test_the_loss_falls_and_the_curve_says_so(tmp_path: Path) -> None:
 def test_an_interruption_leaves_no_trace(tmp_path: Path, save_every_s: float) -> None:
     """Whether the last checkpoint is of the step before, or there is none."""
     whole, first, second = net(), net(), net()
-    learn(whole, loss_for(whole), 30, tmp_path / "whole", 1e-2, 5)
+    learn(whole, loss_for(whole), 30, out=tmp_path / "whole", peak=1e-2, warmup=5)
     with pytest.raises(PowerCutError):
-        learn(first, loss_for(first), 30, tmp_path / "cut", 1e-2, 5, save_every_s=save_every_s, progress=cut_at(17))
+        learn(
+            first, loss_for(first), 30, out=tmp_path / "cut", peak=1e-2, warmup=5, save_every_s=save_every_s,
+            progress=cut_at(17),
+        )
     assert (tmp_path / "cut" / CHECKPOINT).exists() == (save_every_s == 0)
     with (tmp_path / "cut" / CURVE).open("a") as curve:
         curve.write('{"step": 1')  # a line cut short
     steps: list[int] = []
-    learn(second, loss_for(second), 30, tmp_path / "cut", 1e-2, 5, progress=lambda s, _: steps.append(s))
+    learn(
+        second, loss_for(second), 30, out=tmp_path / "cut", peak=1e-2, warmup=5, progress=lambda s, _: steps.append(s)
+    )
     assert steps == list(range(17 if save_every_s == 0 else 0, 30))
     for a, b in zip(whole.state_dict().values(), second.state_dict().values(), strict=True):
         assert torch.equal(a, b)
     assert (tmp_path / "whole" / CURVE).read_text() == (tmp_path / "cut" / CURVE).read_text()
 
 
+def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lives(tmp_path: Path) -> None:
+    first, second, out = net(), net(), tmp_path / "out"
+    refusals: list[str] = []
+
+    def another_run() -> None:
+        with pytest.raises(InputError, match=r"another run \(pid \d+, since .*\) writes to .*out; wait") as caught:
+            learn(second, lambda _: pytest.fail("a step of the second"), 30, out=out, peak=1e-2, warmup=5)
+        refusals.append(str(caught.value))
+
+    def progress(step: int, _: float) -> None:
+        if step == 3:
+            thread = threading.Thread(target=another_run)
+            thread.start()
+            thread.join()
+        elif step == 5:
+            (out / f".{CHECKPOINT}.0a1b2c3d.tmp").write_bytes(b"half")
+            raise PowerCutError
+
+    with pytest.raises(PowerCutError):
+        learn(first, loss_for(first), 30, out=out, peak=1e-2, warmup=5, progress=progress)
+    assert len(refusals) == 1
+    learn(second, loss_for(second), 6, out=out, peak=1e-2, warmup=5)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == [CHECKPOINT, CURVE, "out"]
+
+
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     first, second = net(), net()
-    learn(first, loss_for(first), 5, tmp_path, 1e-2, 1)
-    learn(second, lambda _: pytest.fail("a step too many"), 5, tmp_path, 1e-2, 1)
+    learn(first, loss_for(first), 5, out=tmp_path, peak=1e-2, warmup=1)
+    learn(second, lambda _: pytest.fail("a step too many"), 5, out=tmp_path, peak=1e-2, warmup=1)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
 
 
@@ -85,24 +118,24 @@ def test_hours_add_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(range(0, 10**9, 3600))
     monkeypatch.setattr(loop.time, "monotonic", lambda: next(clock))
     model = net()
-    first = learn(model, loss_for(model), 3, tmp_path, 1e-2, 1)
-    assert learn(model, loss_for(model), 6, tmp_path, 1e-2, 1) > first >= 3
+    first = learn(model, loss_for(model), 3, out=tmp_path, peak=1e-2, warmup=1)
+    assert learn(model, loss_for(model), 6, out=tmp_path, peak=1e-2, warmup=1) > first >= 3
 
 
 def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     model = net()
-    learn(model, loss_for(model), 2, tmp_path, 1e-2, 1)
+    learn(model, loss_for(model), 2, out=tmp_path, peak=1e-2, warmup=1)
     with pytest.raises(InputError, match="another model"):
-        learn(nn.Linear(4, 2), loss_for(model), 3, tmp_path, 1e-2, 1)
+        learn(nn.Linear(4, 2), loss_for(model), 3, out=tmp_path, peak=1e-2, warmup=1)
     (tmp_path / CHECKPOINT).write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="not a checkpoint"):
-        learn(model, loss_for(model), 3, tmp_path, 1e-2, 1)
+    with pytest.raises(InputError, match=r"cannot be read as a checkpoint .*remove it to start again"):
+        learn(model, loss_for(model), 3, out=tmp_path, peak=1e-2, warmup=1)
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
     model = net()
     with pytest.raises(InputError, match="loss of step 0 is nan; lower"):
-        learn(model, lambda _: next(model.parameters()).sum() * math.nan, 3, tmp_path, 1e-2, 1)
+        learn(model, lambda _: next(model.parameters()).sum() * math.nan, 3, out=tmp_path, peak=1e-2, warmup=1)
 
 
 def test_the_rate_rises_and_falls() -> None:
@@ -131,7 +164,8 @@ def test_weights_are_halved_only_if_none_would_notice(tmp_path: Path, factor: fl
     def probe(m: nn.Module) -> Tensor:
         return factor * m(input_ids=ids).pooler_output
 
-    write_folder(model, probe, tmp_path / "m", {"a.json": "{}"}, phrase_tokenizer(["a b"], 300, 8), {"seed": 7})
+    write_folder(model, probe, tmp_path / "m", files={"a.json": "{}"}, tokenizer=phrase_tokenizer(["a b"], 300, 8),
+                 card={"seed": 7})
     card = json.loads((tmp_path / "m" / "card.json").read_text())
     assert card["dtype"] == dtype and card["seed"] == 7
     assert card["parameters"] == sum(p.numel() for p in model.parameters())

@@ -11,7 +11,7 @@ import torch
 
 from seg3r.language.chat import LocalChat
 from seg3r.train import loop
-from seg3r.train.data.samples import ChatSample, Sight
+from seg3r.train.data.samples import ChatSample, WordSample
 from seg3r.train.loop import CURVE
 from seg3r.train.mllm import AnswerLoss, train_mllm
 from seg3r.types import Prompt
@@ -32,16 +32,16 @@ def batch(step: int) -> list[ChatSample]:
     return [sample(list(COLORS)[c], 1 + (step + i) % 3, (40 + 10 * (i % 2), 60)) for i, c in enumerate(chosen)]
 
 
-def sights(step: int) -> list[Sight]:
-    return [Sight(s.prompt.images[0], (s.answer, "thing")) for s in batch(step)]
+def pictures(step: int) -> list[WordSample]:
+    return [WordSample(s.prompt.images[0], (s.answer, "thing")) for s in batch(step)]
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
     train_mllm(
-        sights, batch, batch, 25, out, peak=2e-3, warmup=5, eye_steps=5, word_steps=5, command="the command",
-        data="colours",
+        pictures, batch, batch, steps=25, out=out, peak=2e-3, warmup=5, eye_steps=5, word_steps=5,
+        command="the command", data="colours",
     )
     return out
 
@@ -87,10 +87,10 @@ def test_only_answers_cost(trained: Path) -> None:
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
 
 
-def test_eyes_learn_to_see(tmp_path: Path) -> None:
+def test_vision_learns_to_name(tmp_path: Path) -> None:
     """Before any question: what they lose falls, and a word that was not surveyed does not count."""
-    train_mllm(sights, batch, batch, 1, tmp_path, peak=2e-3, warmup=5, eye_steps=25, word_steps=1)
-    losses = [json.loads(line)["loss"] for line in (tmp_path / "eyes" / CURVE).read_text().splitlines()]
+    train_mllm(pictures, batch, batch, steps=1, out=tmp_path, peak=2e-3, warmup=5, eye_steps=25, word_steps=1)
+    losses = [json.loads(line)["loss"] for line in (tmp_path / "vision" / CURVE).read_text().splitlines()]
     assert losses[-1] < 0.5 * losses[0]
 
 
@@ -102,7 +102,7 @@ def test_a_cut_run_ends_like_a_whole_one(tmp_path: Path, monkeypatch: pytest.Mon
 
     def train(out: Path, progress: Callable[[int, float], None] | None = None) -> Path:
         return train_mllm(
-            sights, batch, batch, 4, out, warmup=2, eye_steps=eye_steps, word_steps=1, progress=progress
+            pictures, batch, batch, steps=4, out=out, warmup=2, eye_steps=eye_steps, word_steps=1, progress=progress
         )
 
     def stop(step: int, _: float) -> None:

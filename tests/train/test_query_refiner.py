@@ -23,9 +23,9 @@ from seg3r.train.data.walks import Walks, render_walks
 from seg3r.train.loop import CURVE, seeded
 from seg3r.train.query_refiner import (
     ClipLoss,
-    Lesson,
     PreparedClip,
     PreparedClips,
+    TrainingClip,
     cross_frame_loss,
     distillation_loss,
     gram,
@@ -33,7 +33,7 @@ from seg3r.train.query_refiner import (
     recalled_targets,
     recording_clips,
     segmentation_loss,
-    train_moonseg3r,
+    train_query_refiner,
     walk_clips,
 )
 from seg3r.types import Frame, Masks, View
@@ -60,7 +60,7 @@ class WithTokens:
         self.seen = 0
 
 
-def lessons(count: int = 2, frames: int = 4) -> Iterator[Lesson]:
+def samples(count: int = 2, frames: int = 4) -> Iterator[TrainingClip]:
     """Looks at a table with things on it."""
     for n in range(count):
         seen = walk(table_scene(), 12)[n : n + frames]
@@ -75,7 +75,7 @@ def lessons(count: int = 2, frames: int = 4) -> Iterator[Lesson]:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> PreparedClips:
-    return prepare_clips(lessons(), WithTokens(), PatchGrid(), tmp_path_factory.mktemp("clips"))
+    return prepare_clips(samples(), WithTokens(), PatchGrid(), folder=tmp_path_factory.mktemp("clips"))
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_a_clip_is_what_the_frozen_parts_see(clips: PreparedClips) -> None:
     assert len(clips) == 2 and clips.widths() == (6, 81)
     assert clip.tokens.shape == (4, 18, 24, 6) and clip.features.shape == (4, 18, 24, 81)
     assert clip.counts.tolist() == [4] * 4 and clip.masks.shape == (16, 72, 96)
-    frame, segment = next((lesson[0][1], lesson[1]) for lesson in lessons(1))
+    frame, segment = next((sample[0][1], sample[1]) for sample in samples(1))
     view = Sensor().view(frame)
     shares = segment(view).masks.float().mean((1, 2))
     assert torch.allclose(clip.masks[4:8].mean((1, 2)), shares, atol=2e-3)
@@ -113,13 +113,13 @@ def test_what_comes_back_from_memory_lies_on_its_own_mask(clips: PreparedClips) 
 
 def test_clips_are_made_once(tmp_path: Path) -> None:
     reconstruct = WithTokens()
-    first = prepare_clips(lessons(1), reconstruct, PatchGrid(), tmp_path)
+    first = prepare_clips(samples(1), reconstruct, PatchGrid(), folder=tmp_path)
     stamp = first.paths[0].stat().st_mtime_ns
     done: list[int] = []
-    both = prepare_clips(lessons(2), reconstruct, PatchGrid(), tmp_path, done.append)
+    both = prepare_clips(samples(2), reconstruct, PatchGrid(), folder=tmp_path, progress=done.append)
     assert both.paths[0].stat().st_mtime_ns == stamp and len(both) == 2 and done == [1, 2]
     with pytest.raises(InputError, match="no clips to learn from"):
-        prepare_clips([], reconstruct, PatchGrid(), tmp_path)
+        prepare_clips([], reconstruct, PatchGrid(), folder=tmp_path)
 
 
 def test_walks_give_clips_with_their_truth(walks: Walks, tmp_path: Path) -> None:
@@ -222,7 +222,7 @@ def test_training_and_mapping_see_the_same(clips: PreparedClips) -> None:
     with torch.no_grad():
         inside = [queries for queries, *_ in loss._frames(clip, both, model.psi(both))]
     embed = RefinedQueries(PatchGrid(), model, QueryIndexMemory(most_recalled=64), merge=None)
-    frames, segment = next(lessons(1))
+    frames, segment = next(samples(1))
     for frame, queries in zip(frames, inside, strict=True):
         view = WithTokens()(frame)[0]
         seen = embed(view, segment(view)).features
@@ -259,7 +259,7 @@ def test_gradients_reach_queries_of_the_last_frame_and_none_recalled_later(clips
 @pytest.fixture(scope="module")
 def trained(clips: PreparedClips, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run")
-    train_moonseg3r(clips, out, 60, SMALL, warmup=5, peak=5e-3, command="the command", data="a table")
+    train_query_refiner(clips, out, 60, config=SMALL, warmup=5, peak=5e-3, command="the command", data="a table")
     return out
 
 
@@ -270,7 +270,7 @@ def test_it_learns(trained: Path) -> None:
 
 def test_the_folder_says_what_made_it_and_loads(trained: Path, clips: PreparedClips) -> None:
     card = json.loads((trained / "model" / "card.json").read_text())
-    assert card["trains"] == "moonseg3r" and card["command"] == "the command" and card["data"] == "a table"
+    assert card["trains"] == "query-refiner" and card["command"] == "the command" and card["data"] == "a table"
     assert card["steps"] == 60 and card["clips"] == 2 and card["dtype"] in ("float16", "float32")
     model = load_refiner(trained / "model")
     assert model.config == replace(SMALL, tokens=6, features=81)
@@ -290,7 +290,7 @@ def test_a_cut_run_ends_like_a_whole_one(
             raise KeyboardInterrupt
 
     def run(out: Path, **more: Any) -> bytes:
-        return (train_moonseg3r(clips, out, 6, SMALL, warmup=2, **more) / "model.safetensors").read_bytes()
+        return (train_query_refiner(clips, out, 6, config=SMALL, warmup=2, **more) / "model.safetensors").read_bytes()
 
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "cut", progress=stop)

@@ -12,14 +12,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from seg3r.train import loop
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, seeded
 
 STEPS, CUT, SHARES = 10, 4, 2
 
 
 class Net(nn.Module):
-    """One of its weights learns from every second lesson only, one from none."""
+    """One of its weights learns from every second sample only, one from none."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -37,15 +37,15 @@ def net() -> Net:
 
 
 def loss_for(model: Net) -> Callable[[int], Tensor]:
-    def loss(lesson: int) -> Tensor:
-        x = torch.randn((32, 4), generator=torch.Generator().manual_seed(lesson))
+    def loss(sample: int) -> Tensor:
+        x = torch.randn((32, 4), generator=torch.Generator().manual_seed(sample))
         off: Tensor = ((model.body(x)[:, 0] - x.prod(1).sin()) ** 2).mean()
-        return off + (model.sometimes**2).sum() if lesson % 2 else off
+        return off + (model.sometimes**2).sum() if sample % 2 else off
 
     return loss
 
 
-def trained(out: Path, crew: Crew | None, joint: bool = False, cut: bool = False) -> Net:
+def trained(out: Path, context: DistributedContext | None, joint: bool = False, cut: bool = False) -> Net:
     model = net()
     one = loss_for(model)
 
@@ -56,25 +56,28 @@ def trained(out: Path, crew: Crew | None, joint: bool = False, cut: bool = False
         if cut and step == CUT:
             raise CutError
 
-    learn(model, both if joint else one, STEPS, out, 1e-2, 3, save_every_s=0.0, progress=progress, crew=crew)
+    learn(
+        model, both if joint else one, STEPS, out=out, peak=1e-2, warmup=3, save_every_s=0.0, progress=progress,
+        context=context,
+    )
     return model
 
 
 def main(out: Path) -> None:
-    loop.halves_pay = lambda: False  # in half precision a sum over both lessons rounds otherwise than over processes
-    crew = Crew()
-    if crew.count == 1:
-        model = trained(out / "joint", crew, joint=True)
+    loop.halves_pay = lambda: False  # in half precision a sum over both samples rounds otherwise than over processes
+    context = DistributedContext()
+    if context.count == 1:
+        model = trained(out / "joint", context, joint=True)
         assert "accelerate" not in sys.modules
         save_file(model.state_dict(), out / "joint.safetensors")
         return
-    with crew.main_first():
+    with context.main_first():
         if not (out / "prepared").exists():
-            (out / "prepared").write_text(str(crew.rank))
-    save_file(trained(out / "whole", crew).state_dict(), out / f"whole-{crew.rank}.safetensors")
+            (out / "prepared").write_text(str(context.rank))
+    save_file(trained(out / "whole", context).state_dict(), out / f"whole-{context.rank}.safetensors")
     with suppress(CutError):
-        trained(out / "cut", crew, cut=True)
-    save_file(trained(out / "cut", crew).state_dict(), out / f"cut-{crew.rank}.safetensors")
+        trained(out / "cut", context, cut=True)
+    save_file(trained(out / "cut", context).state_dict(), out / f"cut-{context.rank}.safetensors")
 
 
 if __name__ == "__main__":

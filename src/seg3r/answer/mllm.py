@@ -10,13 +10,12 @@ from seg3r.describe.facts import survey, tell
 from seg3r.describe.once import Once
 from seg3r.label import prompts
 from seg3r.label.mllm import VIEWS, put, shown
-from seg3r.label.votes import best_names
 from seg3r.protocols import Chat, ImageTextEncoder
 from seg3r.scene import SceneMap
 from seg3r.types import Answer, Reply
 
 MOST_ASKED = 20
-"""Instances that a question is put to (D-17)."""
+"""Instances that a question is put to (docs/opentrack3d.md, D-17)."""
 
 
 class MllmAnswerer:
@@ -37,7 +36,7 @@ class MllmAnswerer:
         self.shown, self.surveyed = Once(lambda scene: shown(scene, views, plain_too)), Once(survey)
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
-        ids, names = scene.ids.tolist(), best_names(scene)
+        ids, names = scene.ids.tolist(), scene.names
         asked = list(range(len(ids)))
         if self.nearest is not None and len(asked) > self.most:
             fit = self.nearest.fit(scene, question)
@@ -50,7 +49,8 @@ class MllmAnswerer:
         scored = [(fits_score(reply), i) for reply, i in zip(replies, asked, strict=True)]
         right = sorted(((s, i) for s, i in scored if s > 0.5), key=lambda pair: (-pair[0], pair[1]))
         text = "Nothing fits." if not right else ", ".join(f"{names[i] or 'thing'} #{ids[i]}" for _, i in right)
-        return Answer(question, tuple(ids[i] for _, i in right), tuple(round(s, 4) for s, _ in right), text)
+        named = tuple(ids[i] for _, i in right)
+        return Answer(question, named, tuple(round(s, 4) for s, _ in right), text, scene.mask_of(named))
 
 
 def fits_score(reply: Reply) -> float:

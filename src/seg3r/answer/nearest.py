@@ -11,7 +11,6 @@ from torch import Tensor
 from seg3r.describe.once import Once
 from seg3r.label.nearest import VIEWS, pair_probability, view_vectors, word_probabilities
 from seg3r.label.prompts import bare_name, plain_name
-from seg3r.label.votes import best_names
 from seg3r.protocols import ImageTextEncoder
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
@@ -42,12 +41,13 @@ class NearestAnswerer:
         fit = self.fit(scene, question)
         order = [int(i) for i in torch.argsort(-fit, stable=True) if float(fit[i]) >= self.least]
         ids = scene.ids.tolist()
-        return Answer(question, tuple(ids[i] for i in order), tuple(round(float(fit[i]), 4) for i in order))
+        named = tuple(ids[i] for i in order)
+        return Answer(question, named, tuple(round(float(fit[i]), 4) for i in order), mask=scene.mask_of(named))
 
     def fit(self, scene: SceneMap, question: str) -> Float32[Tensor, "k"]:
         """How well the question fits each instance, in 0..1."""
         looks = word_probabilities(self.encoder, self.vectors(scene), [question])[:, 0]
-        names = best_names(scene)
+        names = scene.names
         known = sorted({name for name in names if name is not None})
         asked = head_noun(question, known)
         by_name = {} if asked is None else {asked: 1.0}

@@ -7,19 +7,19 @@ import torch
 from jaxtyping import Bool, Float32, Int32, Int64
 from torch import Tensor
 
-from seg3r.geometry import box_iou
+from seg3r.geometry import box_iou_3d
 from seg3r.scene import SceneMap
 from seg3r.types import Segments
 
 ENOUGH = 500
-"""About so many points of a segment or an instance, evenly taken, tell a percentile well enough."""
+"""About so many points of a segment or an instance, evenly taken, give a percentile well enough."""
 
 
-def look(
+def visual_similarity(
     segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], wanted: Bool[Tensor, "m c"] | None = None
 ) -> tuple[Float32[Tensor, "m c"], Bool[Tensor, "m c"]]:
-    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse looks (OpenTrack3D
-    specification, 3.4). Second: whether both sides have a descriptor at all.
+    """Cosine between descriptors: the better of the instance's mean and its gallery of diverse ones
+    (docs/opentrack3d.md, 3.4). Second: whether both sides have a descriptor at all.
 
     Args:
         wanted: pairs worth the work (None: all); the others get 0.
@@ -57,7 +57,7 @@ def identity(
     return cosine, segments.identity.any(1)[:, None] & fresh[None, :]
 
 
-def box(
+def box_overlap(
     segments: Segments, scene: SceneMap, ids: Int64[Tensor, "c"], trim: float = 0.0
 ) -> Float32[Tensor, "m c"]:
     """IoU of axis-aligned boxes in world (MoonSeg3R). A point stands for its voxel: boxes are half of one wider on
@@ -70,10 +70,10 @@ def box(
     index = segments.segment_ids[:, None].expand(-1, 3)
     low = torch.full((m, 3), torch.inf).scatter_reduce(0, index, segments.points, "amin")
     high = torch.full((m, 3), -torch.inf).scatter_reduce(0, index, segments.points, "amax")
-    own, theirs = torch.cat((low, high), dim=1), scene.pick("boxes", ids)
+    ours, theirs = torch.cat((low, high), dim=1), scene.pick("boxes", ids)
     half = scene.voxel_m / 2
     wider = torch.tensor([-half] * 3 + [half] * 3)
-    whole = box_iou(own + wider, theirs + wider)
+    whole = box_iou_3d(ours + wider, theirs + wider)
     if trim == 0 or m == 0:
         return whole
     met = (whole > 0).any(0).nonzero().flatten()  # what lies apart lies apart trimmed, too
@@ -81,8 +81,8 @@ def box(
     theirs = trimmed_boxes(places, owner, len(met), trim)
     sizes = torch.bincount(segments.segment_ids, minlength=m)
     nth = torch.arange(len(segments.points)) % (sizes // ENOUGH).clamp_min(1)[segments.segment_ids] == 0
-    own = trimmed_boxes(segments.points[nth], segments.segment_ids[nth], m, trim)
-    whole[:, met] = box_iou(own + wider, theirs + wider)
+    ours = trimmed_boxes(segments.points[nth], segments.segment_ids[nth], m, trim)
+    whole[:, met] = box_iou_3d(ours + wider, theirs + wider)
     return whole
 
 
@@ -108,7 +108,7 @@ def overlap(
     shared: Int32[Tensor, "m c"], segment_sizes: Int32[Tensor, "m"], instance_sizes: Int32[Tensor, "c"],
     least_evidence: int,
 ) -> tuple[Float32[Tensor, "m c"], Float32[Tensor, "m c"]]:
-    """IoU and containment (intersection over the smaller) of co-visible points (OpenTrack3D specification, 3.4).
+    """IoU and containment (intersection over the smaller) of co-visible points (docs/opentrack3d.md, 3.4).
 
     With fewer than `least_evidence` shared points containment falls back to IoU: a co-visible strip of two points can
     be wholly contained.

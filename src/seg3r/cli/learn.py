@@ -2,54 +2,136 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
-from seg3r.cli.terminal import JsonFile, Steps, emit, say
+from seg3r.choices import PresetName
+from seg3r.cli.terminal import JsonFile, Steps, Switch, emit, say
+from seg3r.train.recipes import ClipRecipe, Cut3rRecipe, MllmRecipe, QueryRefinerRecipe
 
 
 @dataclass(frozen=True)
 class Train:
-    """Train small bundled weights on procedural rooms; an interrupted training goes on with --resume."""
+    """What all trainings share."""
 
-    twin: Positional[Literal["clip", "mllm", "cut3r", "moonseg3r"]]
-    """clip: crops and phrases in one space. mllm: a multi-modal language model. cut3r: camera and depth of a single
-    video. moonseg3r: the query refiner."""
     out: Path
     """Folder of the run; its `model/` is what is loaded."""
-    steps: int | None = None
-    """By default what the bundled weights were made with."""
-    rooms: int | None = None
-    """Of the train split; mapping or rendering them is the first step. By default as for the bundled weights."""
-    maps: Path = Path("out/maps")
-    """Where mapped rooms are kept for the next training (clip, mllm)."""
-    walks: Path = Path("out/walks")
-    """Where rendered walks are kept (cut3r, moonseg3r)."""
-    videos: Path | None = None
-    """A folder of videos or recordings to learn from instead of rooms (moonseg3r); a segmenter finds their masks."""
-    preset: Literal["bundled", "foundation"] = "bundled"
-    """Whose tokens and features the query refiner learns on."""
-    plain: bool = False
-    """Without the distillation loss: a row of the ablation (moonseg3r)."""
-    seed: int = 0
-    """Of weights and samples."""
     device: str = "cpu"
     """Such as cuda."""
-    resume: bool = False
+    resume: Switch = False
     """Go on with the run in --out."""
 
     def __call__(self) -> None:
-        from seg3r.train.recipes import train  # apart from the rest of the api: nobody else needs it
-
         with Steps() as tick:
-            made = train(
-                self.twin, self.out, self.steps, self.rooms, self.maps, self.seed, self.resume, self.device, tick,
-                self.walks, self.videos, self.preset, self.plain,
-            )
+            made = self.trained(tick)
         say(f"{made}: trained; its card.json says how")
+
+    def trained(self, tick: Any) -> Path:
+        """The folder of the weights."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class TrainClip(Train):
+    """A small SigLIP, images and phrases in one space, on crops of procedural rooms."""
+
+    maps: Path = Path("out/maps")
+    """Where mapped rooms are kept for the next training."""
+    recipe: ClipRecipe = field(default_factory=ClipRecipe)
+
+    def trained(self, tick: Any) -> Path:
+        from seg3r.train.trainers import clip_from_rooms
+
+        return clip_from_rooms(
+            self.recipe, self.out, maps=self.maps, resume=self.resume, device=self.device, tick=tick
+        )
+
+
+@dataclass(frozen=True)
+class TrainMllm(Train):
+    """A small Qwen2.5-VL, a multi-modal language model, on questions about procedural rooms."""
+
+    maps: Path = Path("out/maps")
+    """Where mapped rooms are kept for the next training."""
+    recipe: MllmRecipe = field(default_factory=MllmRecipe)
+
+    def trained(self, tick: Any) -> Path:
+        from seg3r.train.trainers import mllm_from_rooms
+
+        return mllm_from_rooms(
+            self.recipe, self.out, maps=self.maps, resume=self.resume, device=self.device, tick=tick
+        )
+
+
+@dataclass(frozen=True)
+class TrainCut3r(Train):
+    """A small CUT3R, camera and depth of a single video, on walks through procedural rooms."""
+
+    walks: Path = Path("out/walks")
+    """Where rendered walks are kept for the next training."""
+    steps: int | None = None
+    """Steps in all, shared out as --depth-steps and --clip-steps are."""
+    recipe: Cut3rRecipe = field(default_factory=Cut3rRecipe)
+
+    @property
+    def asked(self) -> Cut3rRecipe:
+        """The recipe with --steps."""
+        return self.recipe if self.steps is None else self.recipe.of_steps(self.steps)
+
+    def trained(self, tick: Any) -> Path:
+        from seg3r.train.trainers import cut3r_from_walks
+
+        return cut3r_from_walks(
+            self.asked, self.out, walks=self.walks, resume=self.resume, device=self.device, tick=tick
+        )
+
+
+@dataclass(frozen=True)
+class TrainQueryRefiner(Train):
+    """The query refiner of MoonSeg3R, on clips whose masks nobody named."""
+
+    walks: Path = Path("out/walks")
+    """Where rendered walks are kept for the next training."""
+    videos: Path | None = None
+    """A folder of videos or recordings to learn from instead of rooms; a segmenter finds their masks."""
+    preset: PresetName = "bundled"
+    """Whose tokens and features it learns on."""
+    plain: Switch = False
+    """Without the distillation loss, a row of the ablation: the same as --distil 0."""
+    recipe: QueryRefinerRecipe = field(default_factory=QueryRefinerRecipe)
+
+    @property
+    def asked(self) -> QueryRefinerRecipe:
+        """The recipe with --plain."""
+        return replace(self.recipe, distil=0.0) if self.plain else self.recipe
+
+    def trained(self, tick: Any) -> Path:
+        from seg3r.train.trainers import query_refiner_from_clips
+
+        return query_refiner_from_clips(
+            self.asked, self.out, walks=self.walks, videos=self.videos, preset=self.preset, resume=self.resume,
+            device=self.device, tick=tick,
+        )
+
+
+TRAININGS: Mapping[str, type[Train]] = {
+    "clip": TrainClip, "mllm": TrainMllm, "cut3r": TrainCut3r, "query-refiner": TrainQueryRefiner,
+}
+
+
+def train(
+    what: Annotated[TrainClip, subcommand("clip")]
+    | Annotated[TrainMllm, subcommand("mllm")]
+    | Annotated[TrainCut3r, subcommand("cut3r")]
+    | Annotated[TrainQueryRefiner, subcommand("query-refiner")],
+) -> Train:
+    """Train small weights on procedural rooms, by default as the bundled ones were made; an interrupted training goes
+    on with --resume."""
+    return what
 
 
 @dataclass(frozen=True)
@@ -115,10 +197,12 @@ class WeightsConvert:
 
     def __call__(self) -> None:
         from seg3r import weights
+        from seg3r.files import check_file
         from seg3r.weights.convert import convert
 
         folder = None if self.name is None else weights.place(self.name)
         out = self.out or (self.file.with_suffix(".safetensors") if folder is None else folder / "model.safetensors")
+        check_file(out)
         count = convert(self.file, out)
         if folder is not None:
             weights.describe(folder)

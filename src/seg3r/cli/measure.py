@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from tyro.conf import Positional, subcommand
+from tyro.conf import Positional, arg, subcommand
 
+from seg3r.choices import (
+    AnswererName,
+    Association,
+    Depth,
+    LabelerName,
+    MaskSource,
+    MethodName,
+    Placement,
+    PresetName,
+    ScoresAs,
+    Split,
+)
+from seg3r.cli.checks import at_least
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, Steps, emit, say, say_ap, size
+from seg3r.errors import InputError
 
 
 @dataclass(frozen=True)
 class EvaluateRooms:
     """A method on procedural rooms: class-agnostic AP, the online curve, and the oracle ladder."""
 
-    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
+    method: MethodName = "opentrack3d"
     """As for `run`."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
-    split: Literal["train", "val", "test"] = "val"
+    split: Split = "val"
     """Disjoint ranges of seeds; tune on train and val only."""
-    masks: Literal["geometric", "truth"] = "geometric"
+    masks: MaskSource = "geometric"
     """truth: perfect masks."""
-    association: Literal["own", "truth"] = "own"
+    association: Association = "own"
     """truth: perfect association."""
-    depth: Literal["clean", "noisy"] = "noisy"
+    depth: Depth = "noisy"
     """As for `rooms`."""
     rooms: int = 8
     """How many."""
@@ -46,15 +62,20 @@ class EvaluateRooms:
     """First room of the split."""
     reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
     """Where moonseg3r takes camera and depth from; by default cut3r."""
-    placement: Literal["unprojected", "aligned"] | None = None
+    placement: Placement | None = None
     """How a map of moonseg3r comes to the truth. unprojected: what each view said of its pixels, at their true place.
     aligned (the default): the map itself, after the similarity that fits its cameras."""
     refiner: Path | None = None
+    """As for `run`."""
+    device: str | None = None
     """As for `run`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
+        at_least(1, rooms=self.rooms, frames=self.frames)
+        at_least(0, start=self.start)
+        height_width = size(self.size)
         from seg3r import api
         from seg3r.presets import vocabulary_named
 
@@ -63,9 +84,10 @@ class EvaluateRooms:
         with ProgressBar("room", self.rooms) as tick:
             answer = api.evaluate_rooms(
                 self.method, self.preset, split=self.split, masks=self.masks, association=self.association,
-                depth=self.depth, rooms=self.rooms, frames=self.frames, size=size(self.size), without=self.without,
+                depth=self.depth, rooms=self.rooms, frames=self.frames, size=height_width, without=self.without,
                 labels=labels, vocabulary=words, superpoints=self.superpoints, start=self.start,
-                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner, progress=tick,
+                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner,
+                device=self.device, progress=tick,
             )
         emit(self.json, answer)
         say(f"purity {answer['purity']:.3f} completeness {answer['completeness']:.3f}")
@@ -76,17 +98,19 @@ class EvaluateRooms:
 class EvaluateQuestions:
     """Questions about procedural rooms: by attribute, relation and function, with none, one or many answers."""
 
-    labels: Literal["nearest", "mllm"] = "nearest"
+    flag_names: ClassVar[Mapping[str, str]] = {"labels": "naming"}
+
+    answer: Annotated[AnswererName, arg(aliases=["--labels"])] = "nearest"
     """Who answers."""
-    naming: Literal["votes", "nearest", "mllm"] | None = None
+    naming: LabelerName | None = None
     """Who names the instances first; by default who answers."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
     chat: str | None = None
     """As for `ask`."""
-    split: Literal["train", "val", "test"] = "val"
+    split: Split = "val"
     """As for `rooms`."""
-    masks: Literal["geometric", "truth"] = "truth"
+    masks: MaskSource = "truth"
     """truth: what is measured is the answers, not the segmenter."""
     rooms: int = 8
     """How many."""
@@ -98,17 +122,22 @@ class EvaluateQuestions:
     """Questions of each kind for a room."""
     start: int = 0
     """First room of the split."""
+    device: str | None = None
+    """As for `run`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
+        at_least(1, rooms=self.rooms, frames=self.frames, per_kind=self.per_kind)
+        at_least(0, start=self.start)
+        height_width = size(self.size)
         from seg3r import api
 
         with ProgressBar("room", self.rooms) as tick:
             answer = api.evaluate_questions(
-                self.labels, self.preset, split=self.split, masks=self.masks, rooms=self.rooms, frames=self.frames,
-                size=size(self.size), per_kind=self.per_kind, labels=self.naming, chat=self.chat, start=self.start,
-                progress=tick,
+                self.answer, self.preset, split=self.split, masks=self.masks, rooms=self.rooms, frames=self.frames,
+                size=height_width, per_kind=self.per_kind, labels=self.naming, chat=self.chat, start=self.start,
+                device=self.device, progress=tick,
             )
         emit(self.json, answer)
         for measure in ("accuracy", "exact", "f1"):
@@ -122,15 +151,16 @@ class EvaluateDataset:
     """A method on a data set in the layout it ships in."""
 
     dataset: ClassVar[str]
+    flag_names: ClassVar[Mapping[str, str]] = {"folder": "data"}
     data: Positional[Path]
     """Folder of the data set."""
-    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
+    method: MethodName = "opentrack3d"
     """As for `run`."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
     masks: str | None = None
     """As for `run`: a folder of id maps in each recording."""
-    labels: Literal["votes", "nearest", "mllm"] | None = None
+    labels: LabelerName | None = None
     """Who names the instances; by default class-agnostic."""
     chat: str | None = None
     """As for `ask`."""
@@ -142,21 +172,28 @@ class EvaluateDataset:
     """Keep what was said of each scene here, and go on from it."""
     reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
     """Where moonseg3r takes camera and depth from; by default cut3r."""
-    placement: Literal["unprojected", "aligned"] | None = None
+    placement: Placement | None = None
     """How a map of moonseg3r comes to the truth, as for `rooms`; by default aligned."""
     refiner: Path | None = None
+    """As for `run`."""
+    device: str | None = None
     """As for `run`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
+        at_least(1, every=self.every)
         from seg3r import api
+        from seg3r.files import check_writable
 
+        if self.saved is not None:
+            check_writable(self.saved, self.saved)
         with Steps() as tick:
             result = api.evaluate_data(
                 self.dataset, self.data, self.method, self.preset, masks=self.masks, labels=self.labels,
                 chat=self.chat, scenes=self.scenes, every=self.every, saved=self.saved,
-                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner, tick=tick,
+                reconstruct=self.reconstruct, placement=self.placement, refiner=self.refiner,
+                device=self.device, tick=tick,
             )
         emit(self.json, result.as_json())
         for line in result.lines():
@@ -175,19 +212,21 @@ class EvaluateMap:
     """One label*1000 + instance per point."""
     class_agnostic: bool = False
     """Every instance of the truth counts as one class (a map without labels allows nothing else)."""
-    scores: Literal["ranked", "constant"] = "ranked"
+    scores: ScoresAs = "ranked"
     """constant: what several published scripts do; AP is then r(1+p)/2."""
-    max_dist: float | None = None
+    max_dist_m: Annotated[float | None, arg(aliases=["--max-dist"])] = None
     """Metres from a vertex to the nearest owned point; by default 1.5 voxels of the map."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
 
     def __call__(self) -> None:
+        if self.max_dist_m is not None and not (math.isfinite(self.max_dist_m) and self.max_dist_m > 0):
+            raise InputError(f"--max-dist-m {self.max_dist_m}: a length is more than 0 metres")
         from seg3r import api
 
         answer = api.evaluate_map(
             self.map, self.points, self.gt, class_agnostic=self.class_agnostic, scores=self.scores,
-            max_dist_m=self.max_dist,
+            max_dist_m=self.max_dist_m,
         )
         emit(self.json, answer)
         say_ap(answer)
@@ -205,7 +244,7 @@ class EvaluateFiles:
     """Class list."""
     class_agnostic: bool = False
     """As for `map`."""
-    scores: Literal["ranked", "constant"] = "ranked"
+    scores: ScoresAs = "ranked"
     """As for `map`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""
@@ -255,12 +294,12 @@ class EvaluateSceneFun3D(EvaluateDataset):
     answers, by default nearest."""
 
     def __call__(self) -> None:
-        from seg3r import api
-        from seg3r.errors import InputError
-
         if self.task == 1:
             super().__call__()
             return
+        at_least(1, every=self.every)
+        from seg3r import api
+
         if self.labels == "votes":
             raise InputError("--labels votes answers no question; task 2 takes nearest or mllm")
         if self.chat is not None and self.labels != "mllm":
@@ -275,7 +314,7 @@ class EvaluateSceneFun3D(EvaluateDataset):
         with Steps() as tick:
             result = api.evaluate_tasks(
                 self.data, self.preset, masks=self.masks, answer=self.labels or "nearest", chat=self.chat,
-                scenes=self.scenes, every=self.every, tick=tick,
+                scenes=self.scenes, every=self.every, device=self.device, tick=tick,
             )
         emit(self.json, result.as_json())
         for line in result.lines():

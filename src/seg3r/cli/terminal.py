@@ -5,12 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
-from tyro.conf import arg
+from tyro.conf import FlagCreatePairsOff, arg
+
+from seg3r.text import printable
 
 JsonFile = Annotated[str | None, arg(metavar="FILE")]
 Size = Annotated[str, arg(metavar="WxH")]
+Switch = FlagCreatePairsOff[bool]
+"""On where it is given; there is no --no- for it."""
 
 
 class ProgressBar:
@@ -46,7 +50,7 @@ class Steps:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
             console=Console(stderr=True),
         )
         self._task: Any = None
@@ -82,9 +86,11 @@ def emit(target: str | None, content: Mapping[str, Any]) -> None:
     from seg3r.files import write_json
 
     if target == "-":
-        say(json.dumps(content, indent=2, default=str))
+        # JSON spells out all that steers a terminal but this one.
+        for line in json.dumps(content, indent=2, default=str).replace("\x7f", r"\u007f").split("\n"):
+            say(line)
     elif target is not None:
-        write_json(Path(target), content)
+        write_json(Path(target).expanduser(), content)
 
 
 def say_ap(answer: Mapping[str, Any]) -> None:
@@ -92,20 +98,28 @@ def say_ap(answer: Mapping[str, Any]) -> None:
     say(" ".join(f"{name} {'-' if value is None else format(value, '.3f')}" for name, value in values.items()))
 
 
-def table(content: Mapping[str, Any]) -> None:
+def say_table(content: Mapping[str, Any]) -> None:
     width = max(map(len, content), default=0)
     for name, value in content.items():
         say(f"{name:{width}}  {value}")
 
 
-def reasons(skipped: Mapping[str, int]) -> str:
+def counted_reasons(skipped: Mapping[str, int]) -> str:
     return ", ".join(f"{reason}: {count}" for reason, count in skipped.items())
 
 
 def say(line: str) -> None:
-    sys.stdout.write(line + "\n")
+    """One line on standard output, whatever names and replies it holds."""
+    _print(line, sys.stdout)
 
 
 def fail(message: str, code: int) -> None:
-    sys.stderr.write(f"seg3r: {' '.join(message.split())}\n")
+    """One line on standard error, and the end."""
+    _print(f"seg3r: {' '.join(message.split())}", sys.stderr)
     sys.exit(code)
+
+
+def _print(line: str, stream: TextIO) -> None:
+    """Nothing in it steers the terminal, and what the terminal cannot show is spelt out."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    stream.write(printable(line).encode(encoding, "backslashreplace").decode(encoding) + "\n")

@@ -23,7 +23,7 @@ class Dataset:
     name: str
     protocol: Protocol
     every: int
-    """Stride over its frames that is usual (OpenTrack3D specification, 3.12)."""
+    """Stride over its frames that is usual (docs/opentrack3d.md, 3.12)."""
     looked_for: str
     """What marks a scene, for the error where there is none."""
     scenes: Callable[[Path], list[str]]

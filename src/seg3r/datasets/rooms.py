@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float32, Int64
-from scipy.spatial import cKDTree
 from torch import Tensor
 
+from seg3r.datasets.read import finite_points, read_vertices
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
+from seg3r.reading import read_npy, reading
 from seg3r.rooms import labelled_cloud, renderer_of, split_seeds
 from seg3r.rooms.cloud import sample_surface, seen_by
 from seg3r.segment.saved import IdMap, folder_reader
@@ -23,9 +24,6 @@ from seg3r.sources.rooms import RoomsSource
 
 SURFACE_M = 0.02
 """Between the samples of a room's surface that make its superpoints."""
-NEIGHBOURS = 8
-STEP = 0.4
-"""Sine of the angle at which the next point rises out of both tangent planes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,18 +86,17 @@ def read_truth(points: Path, ids: Path) -> Truth:
     """Points from .ply or .npy, ids from a text file with one label * 1000 + instance per point."""
     if not points.is_file():
         raise InputError(f"{points}: no such file")
-    if points.suffix == ".npy":
-        vertices = np.load(points, allow_pickle=False)
+    if points.suffix.lower() not in (".npy", ".ply"):
+        raise InputError(f"{points}: points come as .ply or .npy")
+    if points.suffix.lower() == ".npy":
+        with reading(points, "an array of points"):
+            vertices = finite_points(read_npy(points))
     else:
-        import trimesh
-
-        vertices = np.asarray(trimesh.load(points, process=False).vertices)  # type: ignore[attr-defined]
-    if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise InputError(f"{points}: expected n x 3 coordinates, got {'x'.join(map(str, vertices.shape))}")
+        vertices = read_vertices(points)
     labels = read_ground_truth(ids)
     if len(labels) != len(vertices):
         raise InputError(f"{ids}: {len(labels)} ids for the {len(vertices)} points of {points}")
-    return Truth(vertices.astype(np.float32), labels.astype(np.int64))
+    return Truth(vertices, labels.astype(np.int64))
 
 
 def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:
@@ -107,17 +104,11 @@ def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"],
 
     What they do not see would join what a scan parts: the wall behind a window's pane runs on to both sides of it.
     """
-    from seg3r.superpoints import graph_superpoints  # a run without superpoints does not import it
+    from seg3r.superpoints.cloud import cloud_superpoints  # a run without superpoints does not import it
 
     samples = sample_surface(recording.room, SURFACE_M)
     seen = seen_by(recording.room, samples, recording.cameras)
     points = samples.points[seen]
     normals = renderer_of(recording.room).face_normals[samples.face[seen]].astype(np.float32)
-    near = np.asarray(cKDTree(points).query(points, k=NEIGHBOURS + 1)[1])[:, 1:]
-    edges = np.stack((np.repeat(np.arange(len(points)), NEIGHBOURS), near.reshape(-1)), axis=1)
-    along = points[edges[:, 1]] - points[edges[:, 0]]
-    rise = [np.abs((along * normals[edges[:, k]]).sum(1)) for k in (0, 1)]
-    # Over a step (a rug on the floor) two points are near and alike, but a mesh does not join them.
-    joined = np.minimum(*rise) <= STEP * np.linalg.norm(along, axis=1)
-    labels = graph_superpoints(points, normals, edges[joined])
+    labels = cloud_superpoints(points, normals)
     return torch.from_numpy(points), torch.from_numpy(labels)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Float, Int64
 
 
 @dataclass(frozen=True, eq=False)
 class Truth:
     """The labelled surface of a scene, as far as the recording shows it."""
 
-    vertices: Float32[np.ndarray, "v 3"]
-    """In world, metres."""
+    vertices: Float[np.ndarray, "v 3"]
+    """In world, metres; in double precision where that lies far from its origin."""
     ids: Int64[np.ndarray, "v"]
     """label * 1000 + instance, 0 = unannotated."""
 

@@ -48,31 +48,17 @@ def _linear_rgb(
     return linear
 
 
-def point_instances(scene: SceneMap) -> Int64[Tensor, "n"]:
-    """Position in `scene.ids` of the instance that owns each point with the best hits / views, or -1.
-
-    Between equals the one with more hits, then the older one.
-    """
-    owner, point = scene.owners.numpy().T
-    hits = scene.hits.numpy()
-    share = hits / np.maximum(scene.views.numpy(), 1)
-    order = np.lexsort((-owner, hits, share))  # the best comes last, and the last assignment stays
-    best = np.full(scene.point_count, -1, np.int64)
-    best[point[order]] = owner[order]
-    return torch.from_numpy(best)
-
-
 def painted(scene: SceneMap, blend: float = 0.75, dim: float = 0.6) -> UInt8[Tensor, "n 3"]:
-    """Every point in the colour of its instance; what nobody owns keeps its own, dimmed.
+    """Every point in the colour of its instance; what belongs to none keeps the colour it was seen in, dimmed.
 
     Args:
-        blend: share of the instance's colour; the rest is the point's own.
-        dim: brightness left to unowned points.
+        blend: share of the instance's colour; the rest is what the point was seen in.
+        dim: brightness left to points of none.
     """
-    own = scene.colors.numpy().astype(np.float32)
-    instance = point_instances(scene).numpy()
+    seen = scene.colors.numpy().astype(np.float32)
+    instance = scene.best_owners.numpy()
     owned = instance >= 0
     paint = instance_colors(scene.ids).numpy()[instance[owned]]
-    mixed = dim * own
-    mixed[owned] = blend * paint + (1 - blend) * own[owned]
+    mixed = dim * seen
+    mixed[owned] = blend * paint + (1 - blend) * seen[owned]
     return torch.from_numpy(np.rint(mixed).astype(np.uint8))

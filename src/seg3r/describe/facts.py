@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from seg3r.scene import SceneMap
+from seg3r.scene.upright import upright_axes
 
 ON_M = 0.10
 """What stands on something ends at most so far above it ..."""
@@ -31,11 +32,9 @@ WIDE_SHARE = 0.5
 CLEARLY = 1.15
 """Nearest and largest must win by this factor."""
 BORDER_M = 0.04
-"""What stands in a shelf may look out of it so far."""
+"""What stands in a shelf may stick out of it so far."""
 LEAST_POINTS = 8
 """Points of a support under what stands on it."""
-BIN_M, WALL_POINTS = 0.05, 20_000
-"""Walls are looked for in bins of this width, with so many points."""
 MEDIAN_LIGHT, MOST_GAIN = 180.0, 1.5
 """Of the points of a room (sRGB); how far its exposure is put right at most."""
 LIGHTNESS = 0.8
@@ -49,7 +48,7 @@ COLORS = {
     "brown": (107, 69, 43), "purple": (107, 64, 133), "pink": (224, 143, 158), "beige": (201, 176, 138),
     "turquoise": (61, 158, 158),
 }
-"""Names of colours and what they look like under even light (sRGB)."""
+"""Names of colours and their sRGB under even light."""
 
 
 @dataclass(frozen=True)
@@ -76,16 +75,16 @@ def survey(scene: SceneMap) -> list[Thing]:
         world[:, 2] -= np.percentile(world[:, 2], 2)  # the floor is at 0
         colors = (colors * exposure(colors)).clip(0, 255)
     owned = [scene.points_of(i)[0].numpy() for i in scene.ids.tolist()]
-    clouds = [world[own] if len(own) else np.zeros((1, 3)) for own in owned]
+    clouds = [world[rows] if len(rows) else np.zeros((1, 3)) for rows in owned]
     low = np.array([np.percentile(cloud, 2, axis=0) for cloud in clouds]).reshape(-1, 3)
     high = np.array([np.percentile(cloud, 98, axis=0) for cloud in clouds]).reshape(-1, 3)
-    support = [_support(i, clouds, low, high) if len(own) else -1 for i, own in enumerate(owned)]
+    support = [_support(i, clouds, low, high) if len(rows) else -1 for i, rows in enumerate(owned)]
     place = [
-        "on" if s >= 0 else "floor" if len(own) and _stands(low[i], high[i]) else "wall"
-        for i, (s, own) in enumerate(zip(support, owned, strict=True))
+        "on" if s >= 0 else "floor" if len(rows) and _stands(low[i], high[i]) else "wall"
+        for i, (s, rows) in enumerate(zip(support, owned, strict=True))
     ]
     things = []
-    for i, own in enumerate(owned):
+    for i, rows in enumerate(owned):
         gaps = np.maximum(0, np.maximum(low[i, :2] - high[:, :2], low[:, :2] - high[i, :2]))
         near = np.hypot(gaps[:, 0], gaps[:, 1]) <= BESIDE_M
         beside = tuple(
@@ -95,7 +94,7 @@ def survey(scene: SceneMap) -> list[Thing]:
         size = high[i] - low[i]
         things.append(Thing(
             (float(size[0]), float(size[1]), float(size[2])),
-            color_name(colors[own]) if len(own) else "grey", place[i], support[i],
+            color_name(colors[rows]) if len(rows) else "grey", place[i], support[i],
             tuple(j for j, s in enumerate(support) if s == i), beside,
             tuple(float(x) for x in (low[i] + high[i]) / 2),  # type: ignore[arg-type]
         ))
@@ -132,7 +131,7 @@ def tell(things: Sequence[Thing], names: Sequence[str | None]) -> list[str]:
     """The facts of each thing in words, at most some sixty.
 
     Args:
-        names: of each; None = not known, told as "thing".
+        names: of each; None = not known, called "thing".
     """
     called = [name or "thing" for name in names]
     full = [f"{thing.color} {name}" for thing, name in zip(things, called, strict=True)]
@@ -173,41 +172,6 @@ def _sentence(
 
 def _listed(full: Sequence[str], rows: Sequence[int]) -> str:
     return ", ".join(full[j] for j in rows[:MANY])
-
-
-def upright_axes(scene: SceneMap) -> Float64[np.ndarray, "3 3"]:
-    """Rows: two horizontal axes and up, in world, from how the camera was held: its x axis stays level while it turns.
-
-    The horizontal ones follow the walls.
-    """
-    poses = np.array([k.camera.T_world_cam.numpy() for k in scene.keyframes]).reshape(-1, 4, 4)
-    if not len(poses):
-        return np.eye(3)
-    across, down = poses[:, :3, 0], poses[:, :3, 1].mean(0)
-    # Where it never turned, any axis across x is as level: then the image's own up decides.
-    level = across.T @ across / len(across) - 0.1 * np.outer(down, down)
-    up = np.linalg.eigh(level)[1][:, 0]
-    up = -up if up @ down > 0 else up
-    side = np.cross(up, np.eye(3)[int(np.abs(up).argmin())])
-    side /= np.linalg.norm(side)
-    flat = np.stack((side, np.cross(up, side)))
-    points = scene.points.numpy().astype(np.float64)
-    ahead = wall_direction(points[:: max(1, len(points) // WALL_POINTS)] @ flat.T) @ flat
-    return np.stack((ahead, np.cross(up, ahead), up))
-
-
-def wall_direction(plan: Float64[np.ndarray, "n 2"]) -> Float64[np.ndarray, "2"]:
-    """Unit vector along the walls of a plan, the longer ones if they differ: there the points fall into fewest bins."""
-    best, most = np.array((1.0, 0.0)), -1.0
-    for angle in np.radians(np.arange(0, 90, 1.0)):
-        turned = plan @ np.array(((np.cos(angle), -np.sin(angle)), (np.sin(angle), np.cos(angle))))
-        bins = np.floor(turned / BIN_M).astype(np.int64)
-        crowd = sum(float((np.bincount(b - b.min()) ** 2).sum()) for b in bins.T) if len(bins) else 0.0
-        if crowd > most:
-            longer = len(turned) > 0 and np.ptp(turned[:, 0]) < np.ptp(turned[:, 1])
-            along = angle + np.pi / 2 if longer else angle
-            best, most = np.array((np.cos(along), np.sin(along))), crowd
-    return best
 
 
 def exposure(colors: Float64[np.ndarray, "n 3"]) -> float:

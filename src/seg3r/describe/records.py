@@ -7,27 +7,29 @@ from typing import Any
 import numpy as np
 
 from seg3r.scene import SceneMap
-from seg3r.score import scores
 
 
 def instance_records(scene: SceneMap) -> list[dict[str, Any]]:
     """One record per instance in the order of `scene.ids`, ready for JSON.
 
-    id, name (most votes, or null), name_votes, score (`seg3r.score`), box (corners of its points in world, metres, or
-    null without points), points, observations, first_frame, last_frame, and best_views, best first: frame, the pixels
-    covered (rows and columns, first and one past the last), score, and the crop's path within the map's folder.
+    id, name (`SceneMap.names`, or null), label (of a labeler: name and score; or null), name_votes (what its segments
+    were called), score (`SceneMap.scores`), box (corners of its points in the world of the recording, metres, or null
+    without points), points, observations, first_frame, last_frame (0, -1, -1 for one that no view gave), and
+    best_views, best first: frame, the pixels covered (rows and columns, first and one past the last), score, and the
+    crop's path within the map's folder.
     """
-    points = scene.points.numpy()
+    points = scene.world_points.numpy()
     owner, point = scene.owners.numpy().T
     starts = np.searchsorted(owner, np.arange(len(scene) + 1))
     first, last = (scene.pick(name, scene.ids).tolist() for name in ("first_frame", "last_frame"))
-    records = []
-    for i, (instance_id, score) in enumerate(zip(scene.ids.tolist(), scores(scene).tolist(), strict=True)):
+    names, records = scene.names, []
+    for i, (instance_id, score) in enumerate(zip(scene.ids.tolist(), scene.scores.tolist(), strict=True)):
         own = points[point[starts[i] : starts[i + 1]]]
-        votes = scene.name_votes.get(instance_id, {})
+        votes, label = scene.name_votes.get(instance_id, {}), scene.name_labels.get(instance_id)
         records.append({
             "id": instance_id,
-            "name": best_name(votes),
+            "name": names[i],
+            "label": None if label is None else {"name": label[0], "score": round(label[1], 4)},
             "name_votes": {name: round(float(vote), 4) for name, vote in sorted(votes.items())},
             "score": round(score, 4),
             "box": {"min": _rounded(own.min(0)), "max": _rounded(own.max(0))} if len(own) else None,
@@ -52,11 +54,6 @@ def instance_records(scene: SceneMap) -> list[dict[str, Any]]:
 def crop_path(instance_id: int, n: int) -> str:
     """Of the n-th best look, within the map's folder. Numbers alone: names come from files."""
     return f"crops/{instance_id}_{n}.jpg"
-
-
-def best_name(votes: dict[str, float]) -> str | None:
-    """The one with most votes; between equals the first by the alphabet."""
-    return min(votes, key=lambda name: (-votes[name], name)) if votes else None
 
 
 def _rounded(place: np.ndarray) -> list[float]:

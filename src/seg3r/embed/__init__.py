@@ -1,1 +1,1 @@
-"""View, Masks -> Masks: how each mask looks, or whom the reconstructor remembers in it."""
+"""View, Masks -> Masks: a descriptor of each mask, and whom the reconstructor remembers in it."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, assert_never
 
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
+from seg3r.choices import Pool
 from seg3r.models import images
 from seg3r.models.grids import coverage
 from seg3r.types import Masks, View
@@ -40,7 +41,7 @@ class Dino:
         source: str | Path | Any,
         device: torch.device | str = "cpu",
         short_side: int = 518,
-        over: Literal["mask", "box"] = "mask",
+        over: Pool = "mask",
         min_coverage: float = 0.25,
     ) -> None:
         """
@@ -67,6 +68,8 @@ class Dino:
         pixels = masks.masks.to(self.device)
         if self.over == "box":
             pixels = filled_boxes(pixels)
+        elif self.over != "mask":
+            assert_never(self.over)
         pooled = pooled_features(features, pixels, self.min_coverage)
         return replace(masks, features=pooled.to(masks.masks.device))
 
@@ -108,7 +111,7 @@ def pooled_features(
         rows, columns = (_sampling(n).to(features.device) for n in (h, w))
         fine = coverage(masks[small], (h * FINER, w * FINER))
         pooled[small] = torch.einsum("hH,mHW,wW->mhw", rows, fine, columns).flatten(1) @ features.flatten(0, 1)
-    # A thing seen by too little of a patch looks like its surroundings.
+    # A thing seen by too little of a patch has the descriptor of its surroundings.
     pooled[evidence < min_coverage] = 0
     return nn.functional.normalize(pooled, dim=1)
 

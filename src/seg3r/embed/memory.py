@@ -1,17 +1,16 @@
-"""What was seen, kept at its place in the world: MoonSeg3R's query index memory (arXiv 2512.15577, section 3).
+"""Queries at their places in the world: MoonSeg3R's query index memory (arXiv 2512.15577, section 3).
 
 World points are keys, each names the queries whose masks it fell into; what a camera should see again is found by
-projecting the keys, not by looks.
+projecting the keys, not by similarity.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Bool, Float32, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64, Shaped
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -22,8 +21,8 @@ from seg3r.types import Camera, View
 INSIDE = 0.5
 """A key falls into a mask that covers more of its cell."""
 ROOM = 1024
-"""So many queries are kept before the first look at which of them no key names any more."""
-KEPT = 0.9
+"""So many queries are held before the first search for those that no key names any more."""
+RETAINED = 0.9
 """Of the keys, those used last, when there are too many."""
 
 
@@ -62,7 +61,7 @@ class QueryIndexMemory:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._keys: npt.NDArray[np.float64] = np.zeros((0, 3))
+        self._keys: Float64[np.ndarray, "k 3"] = np.zeros((0, 3))
         self._postings = np.zeros((0, self.per_key), np.int32)
         self._ends = np.zeros(0, np.int32)
         self._used = np.zeros(0, np.int64)
@@ -92,7 +91,7 @@ class QueryIndexMemory:
         if self._bank is None:
             return Recalled(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 0), torch.zeros(0, h, w).bool())
         cells = np.empty(len(self._keys), np.int32)
-        kernels.rasterise(
+        kernels.visible_cells(
             self._keys, camera.K.numpy(), invert(camera.T_world_cam).numpy(), depth.cpu().numpy(), h, w,
             self.hidden_share, self.hidden_m, cells,
         )
@@ -144,12 +143,12 @@ class QueryIndexMemory:
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        kept: dict[str, npt.NDArray[Any]] = {
+        arrays: dict[str, Shaped[np.ndarray, "..."]] = {
             "keys": self._keys, "postings": self._postings, "ends": self._ends, "used": self._used, "ids": self._ids,
             "counts": np.array((self._clock, self._given, self._limit)),
         }
         bank = {} if self._bank is None else {"bank": self._bank}
-        return {name: torch.from_numpy(value.copy()) for name, value in kept.items()} | bank
+        return {name: torch.from_numpy(value.copy()) for name, value in arrays.items()} | bank
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Raises InputError for the state of something else."""
@@ -174,7 +173,7 @@ class QueryIndexMemory:
         self._slot_order = np.argsort(voxels, kind="stable")
         self._voxels = voxels[self._slot_order]
 
-    def _slots(self, points: Float64[Tensor, "n 3"]) -> npt.NDArray[np.int64]:
+    def _slots(self, points: Float64[Tensor, "n 3"]) -> Int64[np.ndarray, "n"]:
         """The slot of the key in each point's voxel; the first point of a new voxel becomes its key."""
         voxels = voxel_keys(voxel_coordinates(points, self.voxel_m)).numpy()
         new, first = np.unique(voxels, return_index=True)
@@ -193,7 +192,7 @@ class QueryIndexMemory:
         return self._slot_order[np.searchsorted(self._voxels, voxels)]
 
     def _drop_keys(self) -> None:
-        keep = np.sort(np.argsort(-self._used, kind="stable")[: int(KEPT * self.most_keys)])
+        keep = np.sort(np.argsort(-self._used, kind="stable")[: int(RETAINED * self.most_keys)])
         self._keys, self._postings = self._keys[keep], self._postings[keep]
         self._ends, self._used = self._ends[keep], self._used[keep]
         self._order()

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import assert_never
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from seg3r.choices import Pool
 from seg3r.kernels import patches as kernels
 from seg3r.types import Masks, View
 
@@ -33,7 +33,7 @@ class Patches:
 
     patches_high: int = 30
     """Patches along the image's height: 8 x 8 pixels at 320x240, 16 x 16 at 640x480."""
-    pool: Literal["mask", "box"] = "mask"
+    pool: Pool = "mask"
     """Over the mask, or over its bounding box (the ablation without mask-wise features)."""
     chroma: float = 0.6
     """Weight of the chroma histogram."""
@@ -52,17 +52,19 @@ class Patches:
         words = pixels.view(np.uint64) if W % 8 == 0 else np.zeros((0, 0, 0), np.uint64)
         if self.pool == "mask":
             coverage = kernels.patch_coverage(words, pixels, patch)
+        elif self.pool == "box":
+            coverage = kernels.box_coverage(kernels.packed_mask_boxes(words, pixels), H, W, patch)
         else:
-            coverage = kernels.box_coverage(kernels.mask_boxes(words, pixels), H, W, patch)
-        shares = weights(self.chroma, self.lightness, self.orientation)
-        features = kernels.pooled_features(coverage, histograms, shares, self.min_coverage)
+            assert_never(self.pool)
+        shares = pixel_weights(self.chroma, self.lightness, self.orientation)
+        features = kernels.pooled_histograms(coverage, histograms, shares, self.min_coverage)
         return replace(masks, features=torch.from_numpy(features).to(masks.masks.device))
 
     def reset(self) -> None:
         """Remembers nothing."""
 
 
-def weights(chroma: float, lightness: float, orientation: float) -> npt.NDArray[np.float32]:
+def pixel_weights(chroma: float, lightness: float, orientation: float) -> Float32[np.ndarray, "bins"]:
     """Of each of a patch's bins."""
     each = np.full(kernels.CHANNELS, orientation, np.float32)
     each[: kernels.CHROMA_BINS**2] = chroma
@@ -75,7 +77,7 @@ class PatchGrid:
     """Image -> the histograms of `Patches` as dense features [h w 81], each weighted, square-rooted, of unit length:
     what DINO's patch features are to the foundation preset.
 
-    The image is brought to whole cells of `pixels` first: what a cell says then depends little on the resolution.
+    The image is brought to whole cells of `pixels` first: what a cell holds then depends little on the resolution.
     """
 
     cells: int = 18
@@ -93,4 +95,4 @@ class PatchGrid:
             how = cv2.INTER_AREA if min(size) < min(image.shape[:2]) else cv2.INTER_LINEAR
             image = cv2.resize(image, (size[1], size[0]), interpolation=how).astype(np.uint8, copy=False)
         histograms = kernels.patch_histograms(np.ascontiguousarray(image), self.pixels, 1)
-        return torch.from_numpy(np.sqrt(histograms * weights(self.chroma, self.lightness, self.orientation)))
+        return torch.from_numpy(np.sqrt(histograms * pixel_weights(self.chroma, self.lightness, self.orientation)))

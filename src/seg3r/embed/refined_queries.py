@@ -1,15 +1,14 @@
-"""View, Masks -> Masks as MoonSeg3R sees them (arXiv 2512.15577): what each looks like among the others and among what
-was seen there before, and how the reconstructor remembers it."""
+"""View, Masks -> Masks as MoonSeg3R has them (arXiv 2512.15577): the query of each among the others and among what was
+seen there before, and how the reconstructor remembers it."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, assert_never, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -20,11 +19,14 @@ from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.errors import InputError
 from seg3r.models.grids import coverage, resampled
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined, pooled
+from seg3r.reading import quoted, reading
 from seg3r.types import Masks, View
 from seg3r.weights.pretrained import read_json
 
 LEAST_COVERED = 0.05
-"""A mask that covers no cell by more is too small to say anything."""
+"""A mask that covers no cell by more is too small to have one."""
+LARGEST_SIZE, MOST_LAYERS = 1 << 16, 64
+"""Of a refiner that may be read."""
 
 
 @runtime_checkable
@@ -39,7 +41,7 @@ class RefinedQueries:
 
     Features: refined queries; without a refiner the pooled features themselves, the untrained rows of the paper's table
     2. Identity: the state-distribution token, how much of each state token's attention a mask holds. Merging: masks of
-    one view that look alike and touch become their union, with the higher score and the name they agree on. A mask too
+    one view that are alike and touch become their union, with the higher score and the name they agree on. A mask too
     small for the grid gets zero vectors: no evidence. Remembers refined queries at their places in the world.
     """
 
@@ -57,7 +59,7 @@ class RefinedQueries:
     ) -> None:
         """
         Args:
-            memory: where queries are kept and found again; None: no context, nothing remembered.
+            memory: where queries are stored and found again; None: no context, nothing remembered.
             token: `state`: the state-distribution token. `pooled`: the reconstructor's tokens, pooled, to compare with.
                 Either only where the view has them.
             merge: cosine above which masks are one; None: nothing merges.
@@ -81,20 +83,20 @@ class RefinedQueries:
         tokens = tokens_on(view, grid).to(self.device) if view.tokens is not None else None
         shares = coverage(masks.masks.to(self.device), grid)
         evident = shares.flatten(1).amax(1) > LEAST_COVERED
-        looks = torch.zeros(len(masks), self._width(tokens, features), device=self.device)
-        looks[evident] = self._looks(view, tokens, features, shares[evident])
+        queries = torch.zeros(len(masks), self._width(tokens, features), device=self.device)
+        queries[evident] = self._queries(view, tokens, features, shares[evident])
         if self.merge is not None:
-            groups = same_thing(looks, shares, self.merge, self.merge_adjacent)
+            groups = same_thing(queries, shares, self.merge, self.merge_adjacent)
             if len(groups) and int(groups.max()) + 1 < len(masks):
-                masks, looks, shares = merged(masks, looks, shares, groups)
+                masks, queries, shares = merged(masks, queries, shares, groups)
                 evident = shares.flatten(1).amax(1) > LEAST_COVERED
         if self.memory is not None:
             keys, valid = spatial_keys(view, grid)
-            self.memory.add(keys, valid, shares[evident], looks[evident])
+            self.memory.add(keys, valid, shares[evident], queries[evident])
         identity = self._identity(view, tokens, shares * evident[:, None, None])
         where = masks.masks.device
         return replace(
-            masks, features=functional.normalize(looks, dim=1).to(where),
+            masks, features=functional.normalize(queries, dim=1).to(where),
             identity=None if identity is None else functional.normalize(identity, dim=1).to(where),
         )
 
@@ -122,7 +124,7 @@ class RefinedQueries:
             return self.refiner.config.width
         return features.shape[2] + (0 if tokens is None else tokens.shape[2])
 
-    def _looks(
+    def _queries(
         self, view: View, tokens: Float32[Tensor, "h w c3"] | None, features: Float32[Tensor, "h w c2"],
         shares: Float32[Tensor, "m h w"],
     ) -> Float32[Tensor, "m d"]:
@@ -153,13 +155,17 @@ class RefinedQueries:
     def _identity(
         self, view: View, tokens: Float32[Tensor, "h w c3"] | None, shares: Float32[Tensor, "m h w"]
     ) -> Float32[Tensor, "m s"] | None:
-        if self.token == "state" and view.state_attention is not None:
+        if self.token is None:
+            return None
+        if self.token == "state":
+            if view.state_attention is None:
+                return None
             grid, size = (shares.shape[1], shares.shape[2]), view.camera.size
             attention = resampled(view.state_attention, grid, size, view.window).to(self.device)
             return shares.flatten(1) @ attention.flatten(1).T
-        if self.token == "pooled" and tokens is not None:
-            return pooled(functional.layer_norm(tokens, tokens.shape[-1:]), shares)
-        return None
+        if self.token == "pooled":
+            return None if tokens is None else pooled(functional.layer_norm(tokens, tokens.shape[-1:]), shares)
+        assert_never(self.token)
 
 
 def tokens_on(view: View, grid: tuple[int, int]) -> Float32[Tensor, "h w c"]:
@@ -169,13 +175,13 @@ def tokens_on(view: View, grid: tuple[int, int]) -> Float32[Tensor, "h w c"]:
 
 
 def same_thing(
-    looks: Float32[Tensor, "m d"], shares: Float32[Tensor, "m h w"], least_cosine: float, adjacent: bool
+    queries: Float32[Tensor, "m d"], shares: Float32[Tensor, "m h w"], least_cosine: float, adjacent: bool
 ) -> Int64[Tensor, "m"]:
     """Group of each mask, 0, 1, ... in the order of their first masks: connected components of cosine above
     `least_cosine` and, if `adjacent`, cells that meet when one is widened by one."""
-    unit = functional.normalize(looks, dim=1)
+    unit = functional.normalize(queries, dim=1)
     alike = unit @ unit.T > least_cosine
-    if adjacent and len(looks):
+    if adjacent and len(queries):
         alike &= touching(shares > LEAST_COVERED)
     _, labels = connected_components(csr_array(alike.cpu().numpy()), directed=False)
     first: dict[int, int] = {}
@@ -184,20 +190,20 @@ def same_thing(
 
 def touching(cells: Bool[Tensor, "m h w"]) -> Bool[Tensor, "m m"]:
     """Whether the cells of the one, widened by one in all eight directions, meet those of the other."""
-    own = cells.float()
-    wide = functional.max_pool2d(own[:, None], 3, 1, 1)[:, 0]
-    return wide.flatten(1) @ own.flatten(1).T > 0
+    narrow = cells.float()
+    wide = functional.max_pool2d(narrow[:, None], 3, 1, 1)[:, 0]
+    return wide.flatten(1) @ narrow.flatten(1).T > 0
 
 
 def merged(
-    masks: Masks, looks: Float32[Tensor, "m d"], shares: Float32[Tensor, "m h w"], groups: Int64[Tensor, "m"]
+    masks: Masks, queries: Float32[Tensor, "m d"], shares: Float32[Tensor, "m h w"], groups: Int64[Tensor, "m"]
 ) -> tuple[Masks, Float32[Tensor, "g d"], Float32[Tensor, "g h w"]]:
-    """One mask for each group: union, highest score, the name they agree on; looks weighted by area."""
+    """One mask for each group: union, highest score, the name they agree on; queries weighted by area."""
     count = int(groups.max()) + 1
     members = [(groups == g).nonzero().flatten() for g in range(count)]
     area = shares.flatten(1).sum(1, keepdim=True)
-    looks = torch.stack([
-        looks[i[0]] if len(i) == 1 else (looks[i] * area[i]).sum(0) / area[i].sum() for i in members
+    queries = torch.stack([
+        queries[i[0]] if len(i) == 1 else (queries[i] * area[i]).sum(0) / area[i].sum() for i in members
     ])
     shares = torch.stack([shares[i].sum(0).clamp_max(1) for i in members])
     names = None
@@ -205,7 +211,7 @@ def merged(
         called = [{masks.names[int(k)] for k in i} for i in members]
         names = tuple(each.pop() if len(each) == 1 else None for each in called)
     union = torch.stack([masks.masks[i].any(0) for i in members])
-    return Masks(union, torch.stack([masks.scores[i].max() for i in members]), names=names), looks, shares
+    return Masks(union, torch.stack([masks.scores[i].max() for i in members]), names=names), queries, shares
 
 
 def load_refiner(folder: Path) -> QueryRefiner:
@@ -215,26 +221,30 @@ def load_refiner(folder: Path) -> QueryRefiner:
         InputError: no such files, a file cut short, or tensors of another network.
     """
     path = folder / "model.safetensors"
-    try:
+    with reading(path, "safetensors"):
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: cannot be read as safetensors ({why})") from error
-    model = QueryRefiner(_config(folder / "config.json"))
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    config = _config(folder / "config.json")
+    with reading(folder / "config.json", "sizes of a query refiner"), torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in QueryRefiner(config).state_dict().items()}
     wrong = [name for name in shapes.keys() | weights.keys() if name not in weights
              or shapes.get(name) != weights[name].shape]
     if wrong:
         raise InputError(f"{path}: no query refiner of the sizes in config.json (see {min(wrong)})")
+    model = QueryRefiner(config)
     model.load_state_dict(weights)
     return model.eval()
 
 
 def _config(path: Path) -> QueryRefinerConfig:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; it holds the sizes of the query refiner beside it")
     given: dict[str, Any] = read_json(path)
     if unknown := set(given) - {field.name for field in fields(QueryRefinerConfig)}:
-        raise InputError(f"{path}: no sizes of a query refiner ({', '.join(sorted(unknown)[:3])} ...)")
-    try:
-        return QueryRefinerConfig(**given)
-    except TypeError as error:
-        raise InputError(f"{path}: no sizes of a query refiner, or no such file ({error})") from error
+        raise InputError(f"{path}: no sizes of a query refiner ({quoted(', '.join(sorted(unknown)))})")
+    with reading(path, "sizes of a query refiner"):
+        config = QueryRefinerConfig(**given)
+        sizes = {name: value for name, value in asdict(config).items() if name not in ("attend_above", "bias")}
+        wrong = [name for name, size in sizes.items() if type(size) is not int or not 0 <= size <= LARGEST_SIZE]
+        if wrong or config.layers > MOST_LAYERS or config.width % max(config.heads, 1):
+            raise ValueError(f"{wrong[0] if wrong else 'layers, width or heads'} of no network")
+        return replace(config, attend_above=float(config.attend_above), bias=float(config.bias))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
 from seg3r.datasets.catalogue import Dataset, dataset_called
@@ -19,9 +18,10 @@ from seg3r.errors import InputError
 from seg3r.evaluate.run import REACH, follow, mean_quality, predict
 from seg3r.files import replacing, write_text
 from seg3r.mapper import Mapper
-from seg3r.metrics.conventions import Columns, four_columns, labelled_scene
+from seg3r.metrics.conventions import ConventionTable, four_columns, labelled_scene
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_tables, overlap_table
 from seg3r.metrics.quality import Quality, quality
+from seg3r.reading import reading
 from seg3r.scene import SceneMap
 from seg3r.types import Frame
 
@@ -34,7 +34,7 @@ Frames = TypeVar("Frames", bound=Iterable[Frame])
 class DatasetResult:
     """What a method scored on a data set."""
 
-    columns: Columns | None
+    columns: ConventionTable | None
     """With labels; None where nobody gave any."""
     agnostic: Result
     """One class for all, ranked by instance score."""
@@ -71,7 +71,7 @@ class DatasetResult:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedMap:
     """A finished map, and what its instances are on the vertices of the truth."""
 
     scene: SceneMap
@@ -91,11 +91,11 @@ class _ScenePrediction:
 
 
 def where_it_lies(
-    mapper: Mapper, frames: Iterable[Frame], vertices: Float32[np.ndarray, "v 3"], reach: float = REACH
-) -> Placed:
+    mapper: Mapper, frames: Iterable[Frame], vertices: Float[np.ndarray, "v 3"], reach: float = REACH
+) -> PlacedMap:
     """Map a recording whose poses are those of the truth's world."""
     scene = follow(mapper, frames)
-    return Placed(scene, predict(scene, vertices, reach * scene.voxel_m))
+    return PlacedMap(scene, predict(scene, vertices, reach * scene.voxel_m))
 
 
 def evaluate_dataset(
@@ -110,7 +110,7 @@ def evaluate_dataset(
     saved: Path | None = None,
     settings: Mapping[str, Any] | None = None,
     progress: Callable[[str, int, int], None] | None = None,
-    run: Callable[[Mapper, Frames, Float32[np.ndarray, "v 3"]], Placed] | None = None,
+    run: Callable[[Mapper, Frames, Float[np.ndarray, "v 3"]], PlacedMap] | None = None,
 ) -> DatasetResult:
     """Measure a method on a data set.
 
@@ -225,13 +225,13 @@ def _save(path: Path, predicted: _ScenePrediction) -> None:
 def _load(path: Path) -> _ScenePrediction | None:
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            scores = file["scores"]
-            prediction = ScenePrediction(
-                file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
-            )
-            labels, scale = (file[name] if name in file.files else None for name in ("labels", "scale"))
-            return _ScenePrediction(prediction, labels, None if scale is None else float(scale))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and measure the scene again") from error
+    with (
+        reading(path, "the prediction of a scene", "delete it and measure the scene again"),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        scores = file["scores"]
+        prediction = ScenePrediction(
+            file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
+        )
+        labels, scale = (file[name] if name in file.files else None for name in ("labels", "scale"))
+        return _ScenePrediction(prediction, labels, None if scale is None else float(scale))

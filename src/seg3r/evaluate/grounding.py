@@ -19,12 +19,14 @@ from jaxtyping import Int64
 from seg3r.datasets.catalogue import dataset_called
 from seg3r.datasets.scenefun3d import SCENEFUN3D_QUERIES, read_queries
 from seg3r.errors import InputError
+from seg3r.evaluate.answers import named_things
 from seg3r.evaluate.datasets import Frames, chosen_scenes
 from seg3r.evaluate.run import REACH, follow, predict
 from seg3r.mapper import Mapper
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_tables, overlap_table
 from seg3r.metrics.protocol import EXCLUDED_ID
 from seg3r.metrics.referring import OneMask, one_mask, share_reaching
+from seg3r.metrics.transfer import nearest_points
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
 
@@ -94,7 +96,7 @@ def evaluate_grounding(
         folder: SceneFun3D.
         open_frames: a video's folder and the stride -> its frames.
         make_mapper: a fresh mapper for them.
-        answer: a map and a description -> instances, best first.
+        answer: a map and a description -> instances, best first; or, of one that names none, a mask of points.
         name: names the instances of a finished map first, in place.
         scenes: visits; None: all with annotations.
         every: stride over the frames; None: the usual one.
@@ -116,12 +118,12 @@ def evaluate_grounding(
         if name is not None:
             name(scene)
         instances = predict(scene, vertices, reach * scene.voxel_m).lists()
-        place = {instance_id: row for row, instance_id in enumerate(scene.ids.tolist())}
+        nearest = nearest_points(scene.points.numpy(), scene.from_origin(vertices), reach * scene.voxel_m)
         for query in queries:
             said = answer(scene, query.text)
-            lists = [instances[place[i]] for i in said.instance_ids]
+            lists, scores = named_things(scene, said, instances, nearest)
             key = f"{visit}_{query.name}"
-            tables.append(overlap_table(query.ids, _prediction(lists, said.scores, len(vertices)), SCENEFUN3D_QUERIES))
+            tables.append(overlap_table(query.ids, _prediction(lists, scores, len(vertices)), SCENEFUN3D_QUERIES))
             masks[key], texts[key] = _as_one_mask(lists, query.ids), query.text
         if progress is not None:
             progress(visit, done, len(visits))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 
+from seg3r.choices import Geometry, MaskSource, Placement
 from seg3r.datasets.rooms import TrueRoom, truth_masks
-from seg3r.evaluate.datasets import Placed
+from seg3r.evaluate.datasets import PlacedMap
 from seg3r.evaluate.placement import LEAST_VIEWS, AssignmentLog, aligned, unprojected
-from seg3r.evaluate.rooms import ROOM_PROTOCOL, MaskSource
+from seg3r.evaluate.rooms import ROOM_PROTOCOL
 from seg3r.evaluate.run import Evaluation, MappedRecording, Progress, evaluate_maps, follow
 from seg3r.mapper import Mapper
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
@@ -22,15 +23,11 @@ from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.presets.geometry import GeometryOptions
 from seg3r.presets.mappers import moonseg3r
-from seg3r.presets.preset import Geometry, Preset
+from seg3r.presets.preset import Preset
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 from seg3r.types import Camera, Frame
-
-Placement = Literal["unprojected", "aligned"]
-"""unprojected: what each view gave its pixels to, at their true place. aligned: the map itself, after the similarity
-that fits its cameras."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ def measure_monocular(
     """
     placed = []
     for room in rooms:
-        segment = Saved(truth_masks(room.recording)) if masks == "truth" else None
+        segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
         mapper = moonseg3r(
             preset, config, reconstruct=reconstruct, geometry=geometry, refiner=refiner, segment=segment
         )
@@ -136,7 +133,7 @@ def place_room(
     def visit(count: int, scene: SceneMap) -> None:
         nonlocal scale
         for placement in placements:
-            predictions[placement][count], found = place(scene, log, known, vertices, placement)
+            predictions[placement][count], found = place_map(scene, log, known, vertices, placement)
             scale = found if placement == "aligned" else scale
 
     visit(len(recording), follow(mapper, recording, online_every, visit))
@@ -144,9 +141,9 @@ def place_room(
 
 
 def map_posed(
-    mapper: Mapper, recording: Recording, vertices: Float32[np.ndarray, "v 3"], placement: Placement,
+    mapper: Mapper, recording: Recording, vertices: Float[np.ndarray, "v 3"], placement: Placement,
     colour_only: bool = True,
-) -> Placed:
+) -> PlacedMap:
     """Map a recording with depth and poses, and place what its instances are on the vertices of its truth.
 
     Args:
@@ -154,8 +151,8 @@ def map_posed(
     """
     log, posed = log_assignments(mapper), ColourOnly(recording, colour_only)
     scene = follow(mapper, posed)
-    prediction, scale = place(scene, log, posed.known, vertices, placement)
-    return Placed(scene, prediction, math.nan if placement == "aligned" and scale is None else scale)
+    prediction, scale = place_map(scene, log, posed.known, vertices, placement)
+    return PlacedMap(scene, prediction, math.nan if placement == "aligned" and scale is None else scale)
 
 
 def log_assignments(mapper: Mapper) -> AssignmentLog:
@@ -165,8 +162,8 @@ def log_assignments(mapper: Mapper) -> AssignmentLog:
     return log
 
 
-def place(
-    scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float32[np.ndarray, "v 3"], placement: Placement
+def place_map(
+    scene: SceneMap, log: AssignmentLog, known: TrueViews, vertices: Float[np.ndarray, "v 3"], placement: Placement
 ) -> tuple[ScenePrediction, float | None]:
     """A map on the truth; second, the scale that brought it there. Of too few views to be placed nothing is there."""
     if placement == "unprojected":

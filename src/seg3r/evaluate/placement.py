@@ -2,7 +2,7 @@
 
 (A) unprojected: what each view gave its pixels to, at the true depth and pose of those pixels: the masks and their
 association are measured, the geometry is not. (B) aligned: the map as it is, after the one similarity that brings its
-cameras to the true ones. (MoonSeg3R specification, D1 and 6.3.)
+cameras to the true ones. (docs/moonseg3r.md, D1.)
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from seg3r.geometry import invert, nearest_pixels, project, transform
 from seg3r.metrics.geometry import Similarity, umeyama
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.scene import SceneMap
-from seg3r.score import scores
 from seg3r.types import Camera, Segments, View
 
 REACH_M = 0.15
@@ -38,7 +37,7 @@ class ViewAssignment:
 
     frame_index: int
     camera: Camera
-    """As it was inferred."""
+    """As it was inferred, counted from the map's origin."""
     pixels: Int[Tensor, "n 2"]
     """Rows and columns of the view."""
     ids: Int[Tensor, "n"]
@@ -64,7 +63,7 @@ def unprojected(
     scene: SceneMap,
     assigned: Sequence[ViewAssignment],
     seen: Callable[[int], tuple[Float32[Tensor, "H W"], Camera] | None],
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
 ) -> ScenePrediction:
     """Placement (A): every vertex goes to the instance that most views gave it, if they outnumber those that gave it
     to nobody.
@@ -95,7 +94,7 @@ def unprojected(
     winner = votes.argmax(1) if len(votes) else np.zeros(0, np.int64)
     winner[votes.max(1, initial=0) == 0] = len(row_of)
     lists = [np.flatnonzero(winner == row).astype(np.int64) for row in range(len(row_of))]
-    confidence = scores(scene).numpy().astype(np.float64)
+    confidence = scene.scores.numpy().astype(np.float64)
     return ScenePrediction.from_lists(lists, len(vertices), np.ones(len(row_of), np.int64), confidence)
 
 
@@ -112,7 +111,7 @@ def _labels(assigned: ViewAssignment, row_of: dict[int, int], scene: SceneMap) -
 
 def aligned(
     scene: SceneMap, assigned: Sequence[ViewAssignment], true: Callable[[int], Camera | None],
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
 ) -> tuple[ScenePrediction, Similarity]:
     """Placement (B). Second: the similarity from the map's world to the true one.
 
@@ -125,8 +124,9 @@ def aligned(
     pairs = [(each.camera, camera) for each in assigned if (camera := true(each.frame_index)) is not None]
     if len(pairs) < LEAST_VIEWS:
         raise InputError(f"{len(pairs)} views: at least {LEAST_VIEWS} place a map")
-    similarity = umeyama(centres([own for own, _ in pairs]), centres([camera for _, camera in pairs]))
-    back = ((vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale).astype(np.float32)
+    own = centres([camera for camera, _ in pairs]) + scene.origin.numpy()
+    similarity = umeyama(own, centres([camera for _, camera in pairs]))
+    back = (vertices.astype(np.float64) - similarity.t) @ similarity.R / similarity.scale
     return predict(scene, np.ascontiguousarray(back), REACH_M / similarity.scale), similarity
 
 

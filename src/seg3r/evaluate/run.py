@@ -8,25 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float
 
+from seg3r.choices import ScoresAs
 from seg3r.datasets.truth import Truth
 from seg3r.mapper import Mapper
+from seg3r.metrics.conventions import labelled_confidence
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
 from seg3r.metrics.protocol import Protocol
 from seg3r.metrics.quality import Quality, quality
 from seg3r.metrics.transfer import transfer
 from seg3r.scene import SceneMap
-from seg3r.score import scores
+from seg3r.scene.content import RIM
 from seg3r.types import Frame
 
 REACH = 1.5
 """A vertex belongs to what owns the nearest map point within so many voxels (docs/opentrack3d.md, D-12)."""
-MARGIN = 0.25
-"""An owned point decides although one that nobody owns is nearer by up to so many voxels."""
 CURVE_EVERY = 10
 """Frames between two points of the online curve."""
 
@@ -36,7 +36,7 @@ Progress = Callable[[int, int], None]
 
 def predict(
     scene: SceneMap,
-    vertices: Float32[np.ndarray, "v 3"],
+    vertices: Float[np.ndarray, "v 3"],
     max_dist_m: float,
     labels: Sequence[int] | None = None,
     certainty: Sequence[float] | None = None,
@@ -44,17 +44,19 @@ def predict(
     """A map's instances on the vertices of the truth. Without labels every instance gets label 1.
 
     Args:
+        vertices: in the world of the map's recording.
         labels: of each instance.
         certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (docs/opentrack3d.md, 3.11).
     """
     owners = scene.owners.numpy()
     share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
-    margin_m = MARGIN * scene.voxel_m
-    lists = transfer(scene.points.numpy(), owners, vertices, max_dist_m, len(scene), share, margin_m)
+    margin_m = RIM * scene.voxel_m
+    local = scene.from_origin(vertices)
+    lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
-    confidence = scores(scene).numpy().astype(np.float64)
+    confidence = scene.scores.numpy().astype(np.float64)
     if certainty is not None:
-        confidence = (confidence**3 * np.asarray(certainty, np.float64)) ** 0.25
+        confidence = labelled_confidence(confidence, np.asarray(certainty, np.float64))
     return ScenePrediction.from_lists(lists, len(vertices), given, confidence)
 
 
@@ -71,8 +73,8 @@ def follow(
         for count, frame in enumerate(frames, 1):
             mapper.step(frame)
             if visit is not None and every and count % every == 0:
-                visit(count, mapper.result())
-    return mapper.result()
+                visit(count, mapper.refined())
+    return mapper.refined()
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +125,7 @@ class Evaluation:
 
 def evaluate_maps(
     mapped: Sequence[MappedRecording], protocol: Protocol, class_agnostic: bool, settings: Mapping[str, Any],
-    scores_as: Literal["ranked", "constant"] = "ranked", constant_too: bool = False,
+    scores_as: ScoresAs = "ranked", constant_too: bool = False,
 ) -> Evaluation:
     """Score the maps of all recordings together.
 

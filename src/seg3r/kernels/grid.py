@@ -19,10 +19,13 @@ U8 = npt.NDArray[np.uint8]
 SHIFT = 3
 SIDE = 1 << SHIFT
 CELLS = SIDE**3
-REACH_M = 3.0
+REACH_M, FARTHEST_M = 3.0, 50.0
+"""Ranges between which the reach along a ray grows: without an end to it, one wild point would take minutes."""
 SETTLED = 32
 """Measurements after which a point's place and colour are known."""
 _BIAS = 1 << 20
+EDGE = (_BIAS - 512) * SIDE
+"""Voxels from the grid's origin to where it ends, some before a key would overflow."""
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
@@ -44,6 +47,13 @@ def _slot(key: int, slots: int) -> int:
     mixed = np.uint64(key) * np.uint64(_MULTIPLIER)
     # The high half knows all of the key, the low half nothing of x.
     return int(mixed ^ (mixed >> np.uint64(32))) & (slots - 1)
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _inside(x: float, y: float, z: float, voxel_m: float) -> bool:
+    """Whether a place lies within the grid; one that is not a number does not."""
+    edge_m = EDGE * voxel_m
+    return (abs(x) < edge_m) & (abs(y) < edge_m) & (abs(z) < edge_m)
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -100,9 +110,9 @@ def _along_ray(
     """Row of the nearest occupied voxel at most `reach` voxels before or behind a place, as seen from `eye`, or -1."""
     dx, dy, dz = mx - eye[0], my - eye[1], mz - eye[2]
     length = np.sqrt(dx * dx + dy * dy + dz * dz)
-    if length == 0.0:
+    if not length > 0.0:
         return -1
-    reach = int(reach * max(1.0, (length / REACH_M) ** 2))
+    reach = int(reach * max(1.0, (min(length, FARTHEST_M) / REACH_M) ** 2))
     dx, dy, dz = dx / length * voxel_m, dy / length * voxel_m, dz / length * voxel_m
     for step in range(1, reach + 1):
         for side in (-step, step):
@@ -125,10 +135,10 @@ def insert(
 
     A point in an empty voxel counts for one that stands at most `reach` voxels before or behind it on its ray from
     `eye` (in the map's frame), if there is one: depth noise must not grow a shell around every surface. Beyond
-    `REACH_M` the reach grows with the square of the range, as the noise of depth cameras does.
+    `REACH_M` the reach grows with the square of the range, as the noise of depth cameras does, up to `FARTHEST_M`.
 
-    `counts` holds (points, blocks) and is updated; `out` receives each point's row. Returns the first point that did
-    not fit, or len(points).
+    `counts` holds (points, blocks) and is updated; `out` receives each point's row, -1 for one beyond the grid's edge.
+    Returns the first point that did not fit, or len(points).
     """
     R = T_map_world
     last_key, last_block = -1, -1
@@ -137,6 +147,9 @@ def insert(
         mx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]
         my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
         mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
+        if not _inside(mx, my, mz, voxel_m):
+            out[i] = -1
+            continue
         x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
         key, cell = _block_key(x, y, z), _cell(x, y, z)
         block = last_block if key == last_key else find_block(key, table, block_keys)
@@ -206,9 +219,14 @@ def gather_rest(
 @njit(cache=True, nogil=True)
 def index_points(
     start: int, position: F32, count: int, voxel_m: float, table: I32, block_keys: I64, block_points: I32,
-    members: I32, grid: I32, counts: I64,
+    members: I32, grid: I32, surplus: I32, counts: I64,
 ) -> int:
-    """Rebuild the grid over points that are there already (one per voxel). Returns as `insert` does."""
+    """Rebuild the grid over points that are there already. Returns as `insert` does, or -1 - row of the first point for
+    whose block the lists of members must be longer.
+
+    A block with points beyond one a voxel (`surplus`) keeps room for one in each of its voxels, so that `insert` never
+    runs over the end of its list.
+    """
     for row in range(start, count):
         x = int(np.floor(float(position[row, 0]) / voxel_m))
         y = int(np.floor(float(position[row, 1]) / voxel_m))
@@ -219,6 +237,10 @@ def index_points(
             if counts[1] == block_keys.shape[0]:
                 return row
             block = _new_block(key, table, block_keys, grid, counts)
+        if grid[block, _cell(x, y, z)] >= 0:
+            if CELLS + surplus[block] + 1 > members.shape[1]:
+                return -1 - row
+            surplus[block] += 1
         grid[block, _cell(x, y, z)] = row
         members[block, block_points[block]] = row
         block_points[block] += 1
@@ -236,6 +258,9 @@ def locate(
         mx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]
         my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
         mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
+        out[i] = -1
+        if not _inside(mx, my, mz, voxel_m):
+            continue
         x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
         block = find_block(_block_key(x, y, z), table, block_keys)
         out[i] = grid[block, _cell(x, y, z)] if block >= 0 else -1
@@ -253,9 +278,9 @@ def locate(
 @njit(cache=True, nogil=True)
 def visible_blocks(
     depth: F32, K: F64, T_map_cam: F64, voxel_m: float, tolerance: float, step: int,
-    table: I32, block_keys: I64, block_stamp: I32, stamp_now: int, out: I32,
+    table: I32, block_keys: I64, count: int, block_stamp: I32, stamp_now: int, out: I32,
 ) -> int:
-    """All blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many.
+    """All of `count` blocks that the depth map's surface, thickened by `tolerance`, passes through. Returns how many.
 
     Pixels are taken `step` by `step`, the near and the far ones apart where a tile holds an edge, while the depths of
     each part lie within two blocks: the box around the piece of space they confirm names the blocks (too many at worst:
@@ -263,6 +288,7 @@ def visible_blocks(
     """
     H, W = depth.shape
     reach = SIDE * voxel_m
+    box = _box_of_blocks(block_keys, count)
     found = 0
     for v0 in range(0, H, step):
         for u0 in range(0, W, step):
@@ -270,25 +296,41 @@ def visible_blocks(
             if far <= 0:
                 continue
             if far - near <= 2 * reach:
-                found = _mark_blocks(u0, v0, step, near - tolerance, far + tolerance, K, T_map_cam, reach, table,
-                                     block_keys, block_stamp, stamp_now, out, found)
+                found = _mark_blocks(u0, v0, step, near - tolerance, far + tolerance, K, T_map_cam, reach, box,
+                                     table, block_keys, block_stamp, stamp_now, out, found)
                 continue
             middle = (near + far) / 2
             _, near_end = _depth_range(depth, u0, v0, step, 0.0, middle)
             far_begin, _ = _depth_range(depth, u0, v0, step, middle, np.inf)
             if max(near_end - near, far - far_begin) <= 2 * reach:
-                found = _mark_blocks(u0, v0, step, near - tolerance, near_end + tolerance, K, T_map_cam, reach, table,
-                                     block_keys, block_stamp, stamp_now, out, found)
-                found = _mark_blocks(u0, v0, step, far_begin - tolerance, far + tolerance, K, T_map_cam, reach, table,
-                                     block_keys, block_stamp, stamp_now, out, found)
+                found = _mark_blocks(u0, v0, step, near - tolerance, near_end + tolerance, K, T_map_cam, reach, box,
+                                     table, block_keys, block_stamp, stamp_now, out, found)
+                found = _mark_blocks(u0, v0, step, far_begin - tolerance, far + tolerance, K, T_map_cam, reach, box,
+                                     table, block_keys, block_stamp, stamp_now, out, found)
                 continue
             for v in range(v0, min(v0 + step, H)):
                 for u in range(u0, min(u0 + step, W)):
                     d = float(depth[v, u])
                     if d > 0:
-                        found = _mark_blocks(u, v, 1, d - tolerance, d + tolerance, K, T_map_cam, reach, table,
-                                             block_keys, block_stamp, stamp_now, out, found)
+                        found = _mark_blocks(u, v, 1, d - tolerance, d + tolerance, K, T_map_cam, reach, box,
+                                             table, block_keys, block_stamp, stamp_now, out, found)
     return found
+
+
+@njit(cache=True, nogil=True)
+def _box_of_blocks(block_keys: I64, count: int) -> I64:
+    """[3 2] first and last of the first `count` blocks along each axis; the last before the first where there is none.
+    """
+    box = np.empty((3, 2), np.int64)
+    box[:, 0], box[:, 1] = _BIAS, -_BIAS
+    field = (1 << 21) - 1
+    for block in range(count):
+        key = block_keys[block]
+        for axis in range(3):
+            place = ((key >> (42 - 21 * axis)) & field) - _BIAS
+            box[axis, 0] = min(box[axis, 0], place)
+            box[axis, 1] = max(box[axis, 1], place)
+    return box
 
 
 @njit(cache=True, nogil=True)
@@ -308,16 +350,16 @@ def _depth_range(depth: F32, u0: int, v0: int, step: int, above: float, upto: fl
 
 @njit(cache=True, nogil=True)
 def _mark_blocks(
-    u: int, v: int, side: int, near: float, far: float, K: F64, T_map_cam: F64, reach: float,
+    u: int, v: int, side: int, near: float, far: float, K: F64, T_map_cam: F64, reach: float, box: I64,
     table: I32, block_keys: I64, block_stamp: I32, stamp_now: int, out: I32, found: int,
 ) -> int:
     """Append the blocks around what `side` x `side` pixels see between two depths; returns how many there are now."""
     near = max(near, 0.0)
     a0, a1 = (u - 0.5 - K[0, 2]) / K[0, 0], (u + side - 0.5 - K[0, 2]) / K[0, 0]
     b0, b1 = (v - 0.5 - K[1, 2]) / K[1, 1], (v + side - 0.5 - K[1, 2]) / K[1, 1]
-    x0, x1 = _span(T_map_cam, 0, a0, a1, b0, b1, near, far, reach)
-    y0, y1 = _span(T_map_cam, 1, a0, a1, b0, b1, near, far, reach)
-    z0, z1 = _span(T_map_cam, 2, a0, a1, b0, b1, near, far, reach)
+    x0, x1 = _span(T_map_cam, 0, a0, a1, b0, b1, near, far, reach, box)
+    y0, y1 = _span(T_map_cam, 1, a0, a1, b0, b1, near, far, reach, box)
+    z0, z1 = _span(T_map_cam, 2, a0, a1, b0, b1, near, far, reach, box)
     for x in range(x0, x1 + 1):
         for y in range(y0, y1 + 1):
             for z in range(z0, z1 + 1):
@@ -331,15 +373,20 @@ def _mark_blocks(
 
 @njit(cache=True, nogil=True, inline="always")
 def _span(
-    T_map_cam: F64, axis: int, a0: float, a1: float, b0: float, b1: float, near: float, far: float, reach: float
+    T_map_cam: F64, axis: int, a0: float, a1: float, b0: float, b1: float, near: float, far: float, reach: float,
+    box: I64,
 ) -> tuple[int, int]:
-    """First and last block along one axis of the map."""
+    """First and last block along one axis of the map, within `box`: a camera or a depth however far off ends the loop
+    over them."""
     ra, rb, rc, origin = T_map_cam[axis, 0], T_map_cam[axis, 1], T_map_cam[axis, 2], T_map_cam[axis, 3]
     least = min(ra * a0, ra * a1) + min(rb * b0, rb * b1) + rc
     most = max(ra * a0, ra * a1) + max(rb * b0, rb * b1) + rc
     low = origin + min(least * near, least * far) - 1e-5
     high = origin + max(most * near, most * far) + 1e-5
-    return int(np.floor(low / reach)), int(np.floor(high / reach))
+    first, last = np.floor(low / reach), np.floor(high / reach)
+    if not (first <= box[axis, 1] and last >= box[axis, 0]):  # nor where one is not a number
+        return 1, 0
+    return int(max(first, float(box[axis, 0]))), int(min(last, float(box[axis, 1])))
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -392,7 +439,7 @@ def project_points(
 
 @njit(cache=True, nogil=True)
 def new_voxels(points: F32, segment_ids: I64, known: I32, T_map_world: F64, voxel_m: float, counts: I32) -> None:
-    """Distinct voxels per segment among the points whose `known` row is -1. `segment_ids` ascend."""
+    """Distinct voxels per segment among the points within the grid whose `known` row is -1. `segment_ids` ascend."""
     capacity = 64
     unknown = 0
     for i in range(points.shape[0]):
@@ -406,9 +453,12 @@ def new_voxels(points: F32, segment_ids: I64, known: I32, T_map_world: F64, voxe
         if known[i] >= 0:
             continue
         px, py, pz = float(points[i, 0]), float(points[i, 1]), float(points[i, 2])
-        x = int(np.floor((R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]) / voxel_m))
-        y = int(np.floor((R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]) / voxel_m))
-        z = int(np.floor((R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]) / voxel_m))
+        mx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + R[0, 3]
+        my = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + R[1, 3]
+        mz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + R[2, 3]
+        if not _inside(mx, my, mz, voxel_m):
+            continue
+        x, y, z = int(np.floor(mx / voxel_m)), int(np.floor(my / voxel_m)), int(np.floor(mz / voxel_m))
         key = ((x + _BIAS) << 42) | ((y + _BIAS) << 21) | (z + _BIAS)
         at = (_slot(key, capacity) + segment_ids[i] * 7919) & (capacity - 1)
         while keys[at] >= 0 and not (keys[at] == key and owner[at] == segment_ids[i]):

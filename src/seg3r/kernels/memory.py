@@ -52,7 +52,7 @@ def pool_keys(points: F32, depth: F32, confidence: F32, share: float, spread: fl
 
 
 @njit(cache=True, nogil=True)
-def rasterise(
+def visible_cells(
     keys: F64, K: F64, T_cam_world: F64, depth: F32, h: int, w: int, share: float, margin: float, cells: I32
 ) -> None:
     """The cell of each key that can be seen, -1 for the others.

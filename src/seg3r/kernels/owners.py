@@ -123,7 +123,7 @@ def unlink(edges: I32, first_of_point: I32, e_row: I32, e_point: I32, e_next: I3
 
 
 @njit(cache=True, nogil=True)
-def absorb(
+def absorb_row(
     edges: I32, into: int, first_of_point: I32, first_of_row: I32, size_of_row: I32, e_row: I32, e_point: I32,
     e_hits: I32, e_views: I32, e_next: I32, e_row_next: I32, spare: I32,
 ) -> int:

@@ -113,7 +113,7 @@ def patch_histograms(rgb: U8, patch: int, step: int) -> F32:
 
 
 @njit(cache=True, nogil=True)
-def mask_boxes(words: U64, bytes_: U8) -> I32:
+def packed_mask_boxes(words: U64, bytes_: U8) -> I32:
     """[m 4] first row, first column, one past the last of each; all 0 for an empty mask. Words may be empty."""
     m, H, W = bytes_.shape
     boxes = np.zeros((m, 4), np.int32)
@@ -197,7 +197,7 @@ def box_coverage(boxes: I32, H: int, W: int, patch: int) -> F32:
 
 
 @njit(cache=True, nogil=True)
-def pooled_features(coverage: F32, histograms: F32, weights: F32, least: float) -> F32:
+def pooled_histograms(coverage: F32, histograms: F32, weights: F32, least: float) -> F32:
     """[m d] square root of the weighted mean histogram under each mask, unit length; zero with less coverage.
 
     Sums run in a fixed order (a matrix product's depends on threads and memory layout): the same frame must give the

@@ -23,7 +23,7 @@ from seg3r.types import Labels, Prompt, Reply
 VIEWS = 3
 """K: the paper's number."""
 MOST_CHOICES = 20
-"""A longer list is shortened first (specification, D-14)."""
+"""A longer list is shortened first (docs/opentrack3d.md, D-14)."""
 SILENCE = Reply("", 0.0)
 """Said of what was never seen well, or of an empty list."""
 
@@ -46,8 +46,8 @@ class Mllm:
         """Args:
             shortlist: shortens long lists; without it the model itself chooses in rounds.
             views: best views shown.
-            plain_too: once more without the outline (specification, 3.10). Not for the bundled model, which never saw
-                such prompts.
+            plain_too: once more without the outline (docs/opentrack3d.md, 3.10). Not for the bundled model, which never
+                saw such prompts.
         """
         self.chat = chat
         self.nearest = None if shortlist is None else Nearest(shortlist, views=views)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from jaxtyping import UInt8
 from torch import Tensor
 
+from seg3r.text import clean_name
 from seg3r.types import Prompt
 
 Image = UInt8[Tensor, "_ _ 3"]
@@ -21,7 +22,11 @@ FITS = (
 )
 
 AGAIN = "First {count} with the outline drawn, then the same {count} without it. "
-"""Before the words, where views are shown twice (specification, 3.10)."""
+"""Before the words, where views are shown twice (docs/opentrack3d.md, 3.10)."""
+
+LONGEST_READ = 4000
+"""Characters of a reply in which a field is looked for: whoever answers in one or two does so at once, and thousands of
+brackets would take long to try."""
 
 ARTICLES = ("the ", "a ", "an ", "some ")
 
@@ -64,7 +69,7 @@ def describing_answer(color: str, name: str | None) -> str:
 def read_description(text: str) -> str | None:
     """The name it gave; None for nothing."""
     said = _field(text, "name")
-    return said.strip() if isinstance(said, str) and said.strip() else None
+    return clean_name(said) if isinstance(said, str) else None
 
 
 def fits_prompt(images: Sequence[Image], facts: str, question: str, plain: Sequence[Image] = ()) -> Prompt:
@@ -116,10 +121,11 @@ def _prompt(images: Sequence[Image], plain: Sequence[Image], text: str) -> Promp
 
 def _field(text: str, name: str) -> object:
     """A field of the first JSON object in the text that has it."""
+    text = text[:LONGEST_READ]
     for start in re.finditer(r"\{", text):
         try:
-            held, _ = json.JSONDecoder().raw_decode(text[start.start() :])
-        except ValueError:
+            held, _ = json.JSONDecoder().raw_decode(text, start.start())
+        except (ValueError, RecursionError):
             continue
         if isinstance(held, dict) and name in held:
             return held[name]

@@ -11,6 +11,7 @@ from torch import Tensor
 from seg3r.label.prompts import same_name
 from seg3r.protocols import Labeler
 from seg3r.scene import SceneMap
+from seg3r.scene.names import most_votes
 from seg3r.types import Labels
 
 
@@ -30,7 +31,7 @@ class Votes:
                 word = same_name(name, vocabulary) if vocabulary else name
                 if word is not None:
                     votes[word] = votes.get(word, 0.0) + vote
-            best = min(votes, key=lambda word: (-votes[word], word)) if votes else None
+            best = most_votes(votes)
             total = sum(scene.name_votes.get(instance_id, {}).values())
             names.append(best)
             shares.append(votes[best] / total if best is not None and total > 0 else 0.0)
@@ -71,8 +72,3 @@ class VotesElse:
         if self._other is None:
             self._other = self._make()
         return self._other
-
-
-def best_names(scene: SceneMap) -> list[str | None]:
-    """What each instance is called, by its votes."""
-    return list(Votes()(scene, ()).names)

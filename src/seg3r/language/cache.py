@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from seg3r.files import write_json
 from seg3r.protocols import Chat
 from seg3r.types import Prompt, Reply
 
@@ -34,21 +34,20 @@ class Cached:
     def _read(self, key: str) -> Reply | None:
         try:
             held = json.loads(self._path(key).read_text(encoding="utf-8"))
-            return Reply(str(held["text"]), None if held["confidence"] is None else float(held["confidence"]))
-        except (OSError, ValueError, KeyError, TypeError):
+            text, confidence = held["text"], held["confidence"]
+            if not isinstance(text, str) or not (confidence is None or 0 <= confidence <= 1):
+                return None
+            return Reply(text, None if confidence is None else float(confidence))
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None  # absent, or half of it: ask again
 
     def _write(self, key: str, reply: Reply) -> None:
-        path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{key}.{os.getpid()}")
-        temporary.write_text(json.dumps({"text": reply.text, "confidence": reply.confidence}), encoding="utf-8")
-        temporary.replace(path)
+        write_json(self._path(key), {"text": reply.text, "confidence": reply.confidence}, indent=None)
 
 
 def key_of(prompt: Prompt, model: str) -> str:
     """sha256 of the model's name, the words, and every image with its shape."""
-    digest = hashlib.sha256(f"{model}\0{prompt.text}\0".encode())
+    digest = hashlib.sha256(f"{model}\0{prompt.text}\0".encode("utf-8", "surrogatepass"))
     for image in prompt.images:
         digest.update(f"{tuple(image.shape)}\0".encode())
         digest.update(image.cpu().numpy().tobytes())

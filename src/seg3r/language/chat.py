@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
+from seg3r.text import well_formed
 from seg3r.types import Prompt, Reply
 from seg3r.weights.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 
@@ -95,7 +96,8 @@ class LocalChat:
         end = next((i for i, token in enumerate(tokens) if token in self.ends), len(tokens))
         counted = log_chances[: max(1, end)]  # of an empty reply: that it ends at once
         text = self.tokenizer.decode(tokens[:end], skip_special_tokens=True).strip()
-        return Reply(text, math.exp(sum(counted) / len(counted)))
+        mean = sum(counted) / len(counted)
+        return Reply(text, None if math.isnan(mean) else math.exp(min(mean, 0.0)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,6 +228,7 @@ def padded(
 
 def _harmless(text: str, tokenizer: Any) -> str:
     """Without what would end a turn or open an image: names in a map are not to be trusted."""
+    text = well_formed(text)
     for token in tokenizer.get_added_vocab():
         text = text.replace(token, "")
     return text

@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.errors import InputError
+from seg3r.models.images import prepared
+from seg3r.text import well_formed
 from seg3r.weights.pretrained import SAFELY, checked_folder, fingerprint, quiet, read_json, transformers
 
 IMAGES_AT_ONCE, TEXTS_AT_ONCE = 32, 128
@@ -68,7 +70,7 @@ class ImageText:
         parts = []
         for start in range(0, len(crops), IMAGES_AT_ONCE):
             part = crops[start : start + IMAGES_AT_ONCE]
-            pixels = prepared(part, self.size, self.fit, self.mean, self.std, self.mode).to(self.device)
+            pixels = prepared_crops(part, self.size, self.fit, self.mean, self.std, self.mode).to(self.device)
             parts.append(image_vectors(self.model, pixels))
         return torch.cat(parts) if parts else self._none()
 
@@ -77,7 +79,7 @@ class ImageText:
         """Unit vectors, in the order given; a phrase longer than the model can read loses its end."""
         parts = []
         for start in range(0, len(phrases), TEXTS_AT_ONCE):
-            tokens = self._tokens(list(phrases[start : start + TEXTS_AT_ONCE]))
+            tokens = self._tokens([well_formed(phrase) for phrase in phrases[start : start + TEXTS_AT_ONCE]])
             parts.append(text_vectors(self.model, {k: v.to(self.device) for k, v in tokens.items()}))
         return torch.cat(parts) if parts else self._none()
 
@@ -94,7 +96,7 @@ class ImageText:
         return torch.zeros((0, width), device=self.device)
 
 
-def prepared(
+def prepared_crops(
     crops: Sequence[UInt8[Tensor, "_ _ 3"]],
     size: int,
     fit: Fit,
@@ -110,16 +112,12 @@ def prepared(
         std: likewise.
         mode: of the interpolation.
     """
-    m, s = (torch.tensor(v, device=crops[0].device).view(3, 1, 1) for v in (mean, std))
     out = torch.zeros((len(crops), 3, size, size), device=crops[0].device)
     for i, crop in enumerate(crops):
         H, W = crop.shape[:2]
         h, w = (size, size) if fit == "squash" else (max(1, round(size * k / max(H, W))) for k in (H, W))
-        image = crop.permute(2, 0, 1)[None].float() / 255
-        if (h, w) != (H, W):
-            image = functional.interpolate(image, (h, w), mode=mode, antialias=True, align_corners=False).clamp(0, 1)
         top, left = (size - h) // 2, (size - w) // 2
-        out[i, :, top : top + h, left : left + w] = (image[0] - m) / s
+        out[i, :, top : top + h, left : left + w] = prepared(crop, (h, w), (mean, std), mode=mode)[0]
     return out
 
 

@@ -37,7 +37,7 @@ class Trajectory(NamedTuple):
     """From the estimate's world to the true one."""
 
 
-class Steps(NamedTuple):
+class RelativeErrors(NamedTuple):
     """Relative pose error of every step."""
 
     translation_m: Float64[np.ndarray, "n"]
@@ -70,15 +70,15 @@ def ate(
     """
     if len(estimated) < 3:
         raise InputError(f"{len(estimated)} poses: a trajectory is compared over three or more")
-    own, other = estimated[:, :3, 3], true[:, :3, 3]
-    similarity = umeyama(own, other, with_scale)
-    off = similarity.scale * own @ similarity.R.T + similarity.t - other
+    centres, wanted = estimated[:, :3, 3], true[:, :3, 3]
+    similarity = umeyama(centres, wanted, with_scale)
+    off = similarity.scale * centres @ similarity.R.T + similarity.t - wanted
     return Trajectory(float(np.sqrt((off**2).sum(1).mean())), similarity)
 
 
 def relative_errors(
     estimated: Float64[np.ndarray, "n 4 4"], true: Float64[np.ndarray, "n 4 4"], scale: float = 1.0, step: int = 1
-) -> Steps:
+) -> RelativeErrors:
     """Of the motion over `step` frames, from every frame that has one so far on (Sturm et al., IROS 2012)."""
     metric = estimated.copy()
     metric[:, :3, 3] *= scale
@@ -87,7 +87,7 @@ def relative_errors(
     # Of a small turn the trace keeps half the digits: sine and cosine together keep all.
     twist = np.stack((off[:, 2, 1] - off[:, 1, 2], off[:, 0, 2] - off[:, 2, 0], off[:, 1, 0] - off[:, 0, 1]), 1)
     angle = np.arctan2(np.linalg.norm(twist, axis=1), np.trace(off[:, :3, :3], axis1=1, axis2=2) - 1)
-    return Steps(np.linalg.norm(off[:, :3, 3], axis=1), np.degrees(angle))
+    return RelativeErrors(np.linalg.norm(off[:, :3, 3], axis=1), np.degrees(angle))
 
 
 def drift(
@@ -123,12 +123,12 @@ def scale_breaks(
     Args:
         estimated, true: camera centres.
     """
-    kept = [0]
+    ends = [0]
     for row in range(1, len(true)):
-        if np.linalg.norm(true[row] - true[kept[-1]]) >= stride_m:
-            kept.append(row)
-    own, other = (np.linalg.norm(np.diff(centres[kept], axis=0), axis=1) for centres in (estimated, true))
-    scale = np.log(other) - np.log(np.maximum(own, 1e-9 * other))
+        if np.linalg.norm(true[row] - true[ends[-1]]) >= stride_m:
+            ends.append(row)
+    length, true_length = (np.linalg.norm(np.diff(centres[ends], axis=0), axis=1) for centres in (estimated, true))
+    scale = np.log(true_length) - np.log(np.maximum(length, 1e-9 * true_length))
     breaks: list[int] = []
     best, so_far = -1, 0.0  # of the run of places that are all broken: one change is felt at several
     for place in range(strides, len(scale) - strides + 1):
@@ -138,10 +138,10 @@ def scale_breaks(
             if change > so_far:
                 best, so_far = place, change
         elif best >= 0:
-            breaks.append(kept[best])
+            breaks.append(ends[best])
             best, so_far = -1, 0.0
     if best >= 0:
-        breaks.append(kept[best])
+        breaks.append(ends[best])
     return breaks
 
 
@@ -166,6 +166,6 @@ def within(
     return float(((d < factor * t) & (t < factor * d)).mean()) if use.any() else float("nan")
 
 
-def coverage(confident: Bool[np.ndarray, "H W"]) -> float:
+def confident_share(confident: Bool[np.ndarray, "H W"]) -> float:
     """Share of all pixels that are confident."""
     return float(confident.mean())

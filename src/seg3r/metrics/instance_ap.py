@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
+from seg3r.choices import ScoresAs
 from seg3r.errors import InputError
 from seg3r.kernels.instance_ap import integrate, match_scene
 from seg3r.metrics.protocol import Protocol
@@ -180,22 +181,27 @@ def overlap_table(
         present = present[np.lexsort((present, present % 1000))]
         gt_classes, classes = np.zeros_like(present), np.zeros_like(classes)
 
-    g, p, kept = len(present), len(prediction), classes >= 0
+    g, p, of_class = len(present), len(prediction), classes >= 0
     row_of = np.full(len(counts), g, np.int32)
     row_of[present] = np.arange(g)
     inside = counted[prediction.vertices]
     owners = np.repeat(np.arange(p), np.diff(prediction.starts))[inside]
     rows = row_of[ids[prediction.vertices[inside]]]
-    shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[kept]
-    void = shared[:, g] if protocol.void == "ignored" else np.zeros(len(shared), np.int64)
+    shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[of_class]
+    if protocol.void == "ignored":
+        void = shared[:, g]
+    elif protocol.void == "wrong":
+        void = np.zeros(len(shared), np.int64)
+    else:
+        assert_never(protocol.void)
     return OverlapTable(
-        gt_classes, counts[present], classes[kept], shared.sum(axis=1), prediction.scores[kept],
+        gt_classes, counts[present], classes[of_class], shared.sum(axis=1), prediction.scores[of_class],
         np.ascontiguousarray(void), np.ascontiguousarray(shared[:, :g]),
     )
 
 
 def average_precision(
-    tables: Sequence[OverlapTable], class_count: int, min_region: int, scores: Literal["ranked", "constant"] = "ranked"
+    tables: Sequence[OverlapTable], class_count: int, min_region: int, scores: ScoresAs = "ranked"
 ) -> tuple[Curves, list[Curves]]:
     """Average precision of all scenes pooled, and of each scene alone.
 
@@ -211,7 +217,7 @@ def average_precision(
     records = [
         match_scene(
             table.shared, table.gt_classes, table.gt_sizes, table.classes, table.sizes, table.void,
-            table.scores if scores == "ranked" else np.ones_like(table.scores), THRESHOLDS, class_count, min_region,
+            _confidences(table, scores), THRESHOLDS, class_count, min_region,
         )
         for table in tables
     ]
@@ -223,12 +229,20 @@ def average_precision(
     return pooled[0], alone
 
 
+def _confidences(table: OverlapTable, scores: ScoresAs) -> Float64[np.ndarray, "p"]:
+    if scores == "ranked":
+        return table.scores
+    if scores == "constant":
+        return np.ones_like(table.scores)
+    assert_never(scores)
+
+
 def evaluate_scenes(
     gt_ids: Sequence[Int[np.ndarray, "..."]],
     predictions: Sequence[ScenePrediction],
     protocol: Protocol,
     class_agnostic: bool = False,
-    scores: Literal["ranked", "constant"] = "ranked",
+    scores: ScoresAs = "ranked",
     scene_names: Sequence[str] | None = None,
 ) -> Result:
     """Average precision of predicted instances.
@@ -261,7 +275,7 @@ def evaluate_tables(
     scene_names: Sequence[str],
     protocol: Protocol,
     class_agnostic: bool = False,
-    scores: Literal["ranked", "constant"] = "ranked",
+    scores: ScoresAs = "ranked",
 ) -> Result:
     """`evaluate_scenes` from what was counted: tables are small where masks of many scenes are not."""
     classes = ("object",) if class_agnostic else protocol.names

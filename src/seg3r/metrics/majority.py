@@ -18,8 +18,8 @@ def majority_labels(
         labels: not negative, 0 = none.
     """
     found = []
-    for own in members:
-        counts = np.bincount(labels[own], minlength=1)
+    for rows in members:
+        counts = np.bincount(labels[rows], minlength=1)
         best = int(counts.argmax())
-        found.append(best if counts[best] > least * len(own) else 0)
+        found.append(best if counts[best] > least * len(rows) else 0)
     return found

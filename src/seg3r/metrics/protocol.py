@@ -63,8 +63,8 @@ def protocol_from_classes(names: Sequence[str], structural: Collection[str] = ()
     unknown = sorted(set(structural) - set(names))
     if unknown:
         raise InputError(f"structural classes {unknown} are not in the class list")
-    kept = [(i, name) for i, name in enumerate(names, 1) if name not in structural]
-    return Protocol("rooms", tuple(i for i, _ in kept), tuple(name for _, name in kept), min_region)
+    instances = [(i, name) for i, name in enumerate(names, 1) if name not in structural]
+    return Protocol("rooms", tuple(i for i, _ in instances), tuple(name for _, name in instances), min_region)
 
 
 THINGS = protocol_from_classes(("thing",))

@@ -56,7 +56,7 @@ class IdStability:
     """Distinct ids a thing had (1 is best)."""
     switches_per_thing: float
     """Times the id differed from the one before (0 is best)."""
-    kept: float
+    consistency: float
     """Share of a thing's matches that bear its commonest id (1 is best)."""
 
 

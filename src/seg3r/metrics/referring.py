@@ -26,13 +26,13 @@ class Verdict:
     """Of the set of things named; 1 for rightful silence."""
 
 
-def judge(kind: str, said: Sequence[int], right: Collection[int]) -> Verdict:
+def judge(kind: str, predicted: Sequence[int], right: Collection[int]) -> Verdict:
     """Compare things named, best first, with the right ones. 0 stands for something that is no thing at all.
 
     Args:
-        said: things; several instances of one thing may name it twice.
+        predicted: things; several instances of one thing may name it twice.
     """
-    named = list(dict.fromkeys(said))
+    named = list(dict.fromkeys(predicted))
     if not right:
         return Verdict(NONE, not named, not named, float(not named))
     found = len(set(named) & set(right))

@@ -63,6 +63,14 @@ def transfer(
     return np.split(entries[order].astype(np.int64), ends[:-1]) if instance_count else []
 
 
+def nearest_points(
+    points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], max_dist_m: float
+) -> Int64[np.ndarray, "v"]:
+    """Row of the nearest map point of each vertex, whoever owns it; -1 where none is within `max_dist_m`."""
+    distance, row = _nearest(points, vertices, max_dist_m)
+    return np.where(np.isfinite(distance), row, -1)
+
+
 def _nearest(
     points: Float[np.ndarray, "n 3"], vertices: Float[np.ndarray, "v 3"], max_dist_m: float
 ) -> tuple[Float[np.ndarray, "v"], Int64[np.ndarray, "v"]]:

@@ -1,4 +1,4 @@
-"""Between pixels, windows and grids of cells: how much a mask covers, what a grid says at another's cells."""
+"""Between pixels, windows and grids of cells: how much a mask covers, the values of a grid at another's cells."""
 
 from __future__ import annotations
 

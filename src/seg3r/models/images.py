@@ -103,11 +103,11 @@ def scaled(boxes: Float[Tensor, "n 4"], width: int | float, height: int | float)
 
 
 def clipped(boxes: Float[Tensor, "n 4"], size: tuple[int, int]) -> Float[Tensor, "n 4"]:
-    """Kept inside an image of (H, W)."""
+    """Clipped to an image of (H, W)."""
     return torch.minimum(boxes.clamp_min(0), boxes.new_tensor([size[1], size[0], size[1], size[0]]))
 
 
-def box_iou(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
+def box_iou_2d(a: Float[Tensor, "n 4"], b: Float[Tensor, "m 4"]) -> Float[Tensor, "n m"]:
     """Intersection over union; 0 where both are empty."""
     sides = torch.minimum(a[:, None, 2:], b[None, :, 2:]) - torch.maximum(a[:, None, :2], b[None, :, :2])
     shared = sides.clamp_min(0).prod(-1)
@@ -125,10 +125,10 @@ def nms(
     """Which boxes stay, best first: each falls to a better one that stays and overlaps it by more than `iou`.
 
     Args:
-        classes: where given, boxes fall only to ones of their own class.
+        classes: where given, boxes fall only to others of their class.
     """
     order = torch.argsort(scores, descending=True, stable=True)
-    rivals = box_iou(boxes[order], boxes[order]) > iou
+    rivals = box_iou_2d(boxes[order], boxes[order]) > iou
     if classes is not None:
         rivals &= classes[order][:, None] == classes[order][None]
     # One pass over the rows, on the host: each decision hangs on those before it.
@@ -170,7 +170,7 @@ def mask_boxes(masks: Bool[Tensor, "m H W"]) -> Float32[Tensor, "m 4"]:
 
 
 def disjoint(masks: Bool[Tensor, "m H W"]) -> Bool[Tensor, "m H W"]:
-    """Each pixel stays with the smallest of the masks that claim it; of equals, with the first.
+    """Each pixel stays with the smallest of the masks that cover it; of equals, with the first.
 
     A mask over several objects is harder to mend later than one over a part of an object (Details Matter, 2025).
     """

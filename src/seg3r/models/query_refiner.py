@@ -13,6 +13,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from seg3r.models.attention import CrossAttention
+
 
 @dataclass(frozen=True)
 class QueryRefinerConfig:
@@ -108,38 +110,19 @@ class RefinerLayer(nn.Module):
     def __init__(self, width: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3, self.norm4 = (nn.LayerNorm(width) for _ in range(4))
-        self.look, self.recall, self.among = (Attention(width, heads) for _ in range(3))
+        self.to_image, self.to_memory, self.to_queries = (CrossAttention(width, heads) for _ in range(3))
         self.mlp = nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(
         self, queries: Float[Tensor, "m d"], seen: Float[Tensor, "n d"], allowed: Bool[Tensor, "m n"],
         remembered: Float[Tensor, "k d"] | None,
     ) -> Float[Tensor, "m d"]:
-        queries = queries + self.look(self.norm1(queries), seen, allowed)
+        queries = queries + self.to_image(self.norm1(queries)[None], seen[None], allowed=allowed[None, None])[0]
         if remembered is not None:
-            queries = queries + self.recall(self.norm2(queries), remembered)
-        among = self.norm3(queries)
-        queries = queries + self.among(among, among)
+            queries = queries + self.to_memory(self.norm2(queries)[None], remembered[None])[0]
+        normed = self.norm3(queries)[None]
+        queries = queries + self.to_queries(normed, normed)[0]
         return queries + self.mlp(self.norm4(queries))  # type: ignore[no-any-return]
-
-
-class Attention(nn.Module):
-    """Of queries to others."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(
-        self, x: Float[Tensor, "m d"], y: Float[Tensor, "n d"], allowed: Bool[Tensor, "m n"] | None = None
-    ) -> Float[Tensor, "m d"]:
-        q, k, v = (f(z).unflatten(1, (self.heads, -1)).transpose(0, 1) for f, z in
-                   ((self.q, x), (self.k, y), (self.v, y)))
-        weights = q @ k.transpose(1, 2) / q.shape[-1] ** 0.5
-        if allowed is not None:
-            weights = weights.masked_fill(~allowed, -torch.inf)
-        return self.out((weights.softmax(-1) @ v).transpose(0, 1).flatten(1))  # type: ignore[no-any-return]
 
 
 def joined(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from seg3r.choices import AnswererName, Geometry, Pool, PresetName
 from seg3r.embed.patches import PatchGrid
 from seg3r.embed.refined_queries import DenseFeatures, load_refiner
 from seg3r.language.chat import LocalChat
 from seg3r.language.image_text import ImageText
-from seg3r.methods.moonseg3r import MoonSeg3RConfig
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS, MoonSeg3RConfig
 from seg3r.models.cut3r import Cut3r
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.presets.device import best_device
-from seg3r.presets.preset import AnswererName, Geometry, PresetName
 from seg3r.protocols import Chat, Embedder, ImageTextEncoder, Segmenter
 from seg3r.reconstruct.cut3r import Cut3rReconstructor, load_cut3r
 from seg3r.weights.bundled import bundled
@@ -23,9 +23,6 @@ SIDE, VIEW_SIDE = 192, 320
 CONFIDENCE = 1.0
 """The bundled CUT3R's confidence is none to gate by: everything it sees counts."""
 PROMPTS_AT_ONCE = 32
-MOONSEG3R = MoonSeg3RConfig(merge_within=0.95, match=2.1, token_frames=1, consensus=True)
-"""The method with the bundled features, by which more is alike than by the paper's: chosen on six rooms of the
-val split (docs/moonseg3r.md)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Bundled:
     answerer: AnswererName = "nearest"
     plain_views: bool = False
     """The bundled language model knows the prompts it was trained on and no others."""
-    moonseg3r: MoonSeg3RConfig = MOONSEG3R
+    moonseg3r: MoonSeg3RConfig = BUNDLED_NUMBERS
 
     def detector(self, words: tuple[str, ...] | None) -> Segmenter | None:
         """The method's own: the geometric segmenter."""
@@ -49,7 +46,7 @@ class Bundled:
         """The method's own: the geometric segmenter."""
         return None
 
-    def embedder(self, pool: Literal["mask", "box"]) -> Embedder | None:
+    def embedder(self, pool: Pool) -> Embedder | None:
         """The method's own: descriptors of patches."""
         return None
 

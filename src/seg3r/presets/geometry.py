@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from seg3r.choices import Geometry
 from seg3r.errors import InputError, check_choice
-from seg3r.presets.preset import Geometry, Preset
+from seg3r.presets.preset import Preset
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry
-from seg3r.reconstruct.saved import Saved
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 
 
 @dataclass(frozen=True)
 class GeometryOptions:
-    """What is known of a camera beforehand."""
+    """What is known of a camera beforehand.
+
+    Raises:
+        InputError: a focal length or a centre that no camera has.
+    """
 
     focal_px: float | None = None
     """Focal length (odometry)."""
@@ -30,6 +36,12 @@ class GeometryOptions:
     """Frame index -> name of its files in `folder`."""
     seed: int = 0
     """Of the odometry's random samples."""
+
+    def __post_init__(self) -> None:
+        if self.focal_px is not None and not (math.isfinite(self.focal_px) and self.focal_px > 0):
+            raise InputError(f"focal: {self.focal_px}; a focal length is a number of pixels above 0")
+        if self.centre_px is not None and not all(map(math.isfinite, self.centre_px)):
+            raise InputError(f"centre: {self.centre_px[0]} {self.centre_px[1]}; a centre is two numbers of pixels")
 
 
 def reconstructor(
@@ -59,5 +71,5 @@ def reconstructor(
     elif given.folder is None:
         raise InputError("geometry: `saved` depth and poses lie in a folder; name it")
     else:
-        geometry = Saved(given.folder) if given.stem is None else Saved(given.folder, given.stem)
+        geometry = SavedGeometry(given.folder) if given.stem is None else SavedGeometry(given.folder, given.stem)
     return Joined(geometry, preset.cut3r(pose="head")) if tokens else geometry

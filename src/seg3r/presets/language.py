@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from seg3r.answer.mllm import MllmAnswerer
 from seg3r.answer.nearest import NearestAnswerer
+from seg3r.choices import AnswererName, LabelerName
 from seg3r.errors import InputError, check_choice
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
@@ -15,16 +16,14 @@ from seg3r.label.vocabulary import Vocabulary
 from seg3r.label.votes import Votes, VotesElse
 from seg3r.language.cache import Cached
 from seg3r.language.chat import LocalChat
-from seg3r.language.endpoint import EndpointChat
+from seg3r.language.endpoint import EndpointChat, split_endpoint
 from seg3r.presets.device import best_device
-from seg3r.presets.preset import AnswererName, Preset
+from seg3r.presets.preset import Preset
 from seg3r.protocols import Answerer, Chat, Labeler
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
 from seg3r.weights import folder_of
 
-LabelerName = Literal["votes", "nearest", "mllm"]
-"""votes: names beside the masks; nearest: the nearest text (CLIP family); mllm: a multi-modal language model."""
 KEY_VARIABLE = "SEG3R_API_KEY"
 """Environment variable with the key of an endpoint that wants one."""
 
@@ -40,9 +39,7 @@ def chat_of(model: str, device: str | None = None) -> Chat:
         InputError: its weights are not on this disk, or the endpoint does not answer.
     """
     if model.startswith(("http://", "https://")):
-        base, _, name = model.partition("#")
-        if not name:
-            raise InputError(f"{model}: name the model after a #, as in {base}#qwen3-vl")
+        base, name = split_endpoint(model)
         key = KEY_VARIABLE if KEY_VARIABLE in os.environ else None
         return Cached(EndpointChat(base, name, key), replies_folder())
     return Cached(LocalChat(folder_of(model), device or best_device()), replies_folder())
@@ -107,15 +104,24 @@ def answerer_of(name: AnswererName, preset: Preset, model: str | None = None) ->
 
 
 class LazyAnswerer:
-    """The preset's answerer, whose weights are loaded when the first question comes."""
+    """An answerer whose weights are loaded when the first question comes."""
 
-    def __init__(self, preset: Preset) -> None:
-        self._preset = preset
+    def __init__(self, preset: Preset, name: AnswererName | None = None, model: str | None = None) -> None:
+        """Args:
+            name: None: the preset's own.
+            model: another language model, see `chat_of`.
+
+        Raises:
+            InputError: no such answerer, or a model that nobody would ask.
+        """
+        self._preset, self._name, self._model = preset, name or preset.answerer, model
+        check_choice("answer", self._name, get_args(AnswererName))
+        _check_model(self._name, model)
         self._answerer: Answerer | None = None
 
     def __call__(self, scene: SceneMap, question: str) -> Answer:
         if self._answerer is None:
-            self._answerer = answerer_of(self._preset.answerer, self._preset)
+            self._answerer = answerer_of(self._name, self._preset, self._model)
         return self._answerer(scene, question)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from seg3r.datasets.rooms import truth_masks
 from seg3r.errors import InputError
 from seg3r.protocols import Segmenter
-from seg3r.segment.saved import Saved, folder_reader
+from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording
 
 
@@ -23,9 +23,9 @@ def masks_from(recording: Recording, masks: str | Path | None) -> Segmenter | No
     if masks is None:
         return None
     if masks == "truth":
-        return Saved(truth_masks(recording))
+        return SavedMasks(truth_masks(recording))
     inside = None if recording.root is None else recording.root / masks
     folder = inside if inside is not None and inside.is_dir() else Path(masks).expanduser()
     if not folder.is_dir():
         raise InputError(f"{masks}: no such folder of masks, neither in {recording.name} nor here")
-    return Saved(folder_reader(folder, recording.stem))
+    return SavedMasks(folder_reader(folder, recording.stem))

@@ -5,13 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float64, Int64
 from scipy.spatial.transform import Rotation
 
 from seg3r.kernels import bundle as kernels
-
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 HUBER_PX = 2.0
 """Errors beyond it count linearly."""
@@ -20,31 +17,39 @@ HUBER_PX = 2.0
 class Adjusted(NamedTuple):
     """What came out."""
 
-    poses: F64
-    """[c 4 4], world to camera."""
-    points: F64
+    poses: Float64[np.ndarray, "c 4 4"]
+    """World to camera."""
+    points: Float64[np.ndarray, "p 3"]
     focal: float
-    errors: F64
+    errors: Float64[np.ndarray, "o"]
     """Of each observation, pixels."""
 
 
 def bundle_adjust(
-    poses: F64, free: npt.NDArray[np.bool_], points: F64, camera: I64, point: I64, seen: F64, focal: float,
-    free_focal: bool = False, rounds: int = 8,
+    poses: Float64[np.ndarray, "c 4 4"],
+    free: Bool[np.ndarray, "c"],
+    points: Float64[np.ndarray, "p 3"],
+    *,
+    camera: Int64[np.ndarray, "o"],
+    point: Int64[np.ndarray, "o"],
+    pixels: Float64[np.ndarray, "o 2"],
+    focal: float,
+    free_focal: bool = False,
+    rounds: int = 8,
 ) -> Adjusted:
     """Levenberg and Marquardt with Huber's weights on the cameras after points are eliminated (Triggs et al., 2000).
 
     Args:
-        poses: [c 4 4], world to camera.
+        poses: world to camera.
         free: which of them may move; at least one must not.
-        points: [p 3], in world.
-        camera, point: [o], whose observation of what each is.
-        seen: [o 2], pixels from the principal point.
+        points: in world.
+        camera, point: of each observation, whose it is and of what.
+        pixels: where each was observed, from the principal point.
         focal: pixels.
         free_focal: find it as well.
     """
     order = np.argsort(point, kind="stable")
-    camera, point, seen = camera[order], point[order], seen[order]
+    camera, point, pixels = camera[order], point[order], pixels[order]
     start = np.searchsorted(point, np.arange(len(points) + 1))
     first = np.where(free, 6 * (np.cumsum(free) - 1), -6)[camera]
     size = 6 * int(free.sum()) + free_focal
@@ -53,10 +58,10 @@ def bundle_adjust(
     if free_focal:
         index = np.concatenate((index, np.full((len(point), 1), size - 1)), axis=1)
     damping = 1e-4
-    error = _error(poses, points, camera, point, seen, focal)
+    error = _error(poses, points, camera, point, pixels, focal)
     for _ in range(rounds):
         J, J_point = _slopes(error.local, error.turned, focal, free_focal)
-        weight: F64 = 1 / np.maximum(1, np.linalg.norm(error.off, axis=1) / HUBER_PX)
+        weight: Float64[np.ndarray, "o"] = 1 / np.maximum(1, np.linalg.norm(error.off, axis=1) / HUBER_PX)
         while True:
             S, g = np.zeros((size, size)), np.zeros(size)
             V_inv, g_point = np.zeros((len(points), 3, 3)), np.zeros((len(points), 3))
@@ -68,7 +73,7 @@ def bundle_adjust(
             new_poses = poses.copy()
             for n, c in enumerate(np.flatnonzero(free)):
                 new_poses[c] = exponential(step[6 * n : 6 * n + 6]) @ poses[c]
-            tried = _error(new_poses, points + move, camera, point, seen, new_focal)
+            tried = _error(new_poses, points + move, camera, point, pixels, new_focal)
             if tried.cost < error.cost and new_focal > 0:
                 gain = 1 - tried.cost / error.cost
                 poses, points, focal, error = new_poses, points + move, new_focal, tried
@@ -85,8 +90,10 @@ def bundle_adjust(
     return Adjusted(poses, points, focal, errors)
 
 
-def _slopes(p: F64, turned: F64, focal: float, free_focal: bool) -> tuple[F64, F64]:
-    """Of the errors [o 2], by the cameras' unknowns [o 2 6(+1)] and by the points [o 2 3].
+def _slopes(
+    p: Float64[np.ndarray, "o 3"], turned: Float64[np.ndarray, "o 3 3"], focal: float, free_focal: bool
+) -> tuple[Float64[np.ndarray, "o 2 d"], Float64[np.ndarray, "o 2 3"]]:
+    """Of the errors, by the cameras' unknowns (six and, if it is free, the focal length) and by the points.
 
     A step of a camera: translation first, then a turn about its centre of coordinates.
     """
@@ -106,35 +113,41 @@ def _slopes(p: F64, turned: F64, focal: float, free_focal: bool) -> tuple[F64, F
 
 
 class _Error(NamedTuple):
-    off: F64
-    local: F64
-    turned: F64
+    off: Float64[np.ndarray, "o 2"]
+    local: Float64[np.ndarray, "o 3"]
+    turned: Float64[np.ndarray, "o 3 3"]
     cost: float
 
 
-def _error(poses: F64, points: F64, camera: I64, point: I64, seen: F64, focal: float) -> _Error:
+def _error(
+    poses: Float64[np.ndarray, "c 4 4"], points: Float64[np.ndarray, "p 3"], camera: Int64[np.ndarray, "o"],
+    point: Int64[np.ndarray, "o"], pixels: Float64[np.ndarray, "o 2"], focal: float,
+) -> _Error:
     turned = poses[camera, :3, :3]
     local = np.einsum("oij,oj->oi", turned, points[point]) + poses[camera, :3, 3]
     z = np.maximum(local[:, 2], 1e-3)
-    off = focal * local[:, :2] / z[:, None] - seen
+    off = focal * local[:, :2] / z[:, None] - pixels
     size = np.linalg.norm(off, axis=1)
     cost = np.where(size < HUBER_PX, size**2, 2 * HUBER_PX * size - HUBER_PX**2).sum()
     return _Error(off, local, turned, float(cost))
 
 
-def exponential(step: F64) -> F64:
-    """A small rigid motion [4 4] from translation and rotation vector."""
+def exponential(step: Float64[np.ndarray, "6"]) -> Float64[np.ndarray, "4 4"]:
+    """A small rigid motion from translation and rotation vector."""
     T = np.eye(4)
     T[:3, :3], T[:3, 3] = Rotation.from_rotvec(step[3:]).as_matrix(), step[:3]
     return T
 
 
-def refine_pose(pose: F64, points: F64, seen: F64, focal: float, rounds: int = 8) -> tuple[F64, F64]:
-    """One camera against points that stay: pose [4 4] and the errors of all observations, pixels."""
+def refine_pose(
+    T_cam_world: Float64[np.ndarray, "4 4"], points: Float64[np.ndarray, "n 3"], pixels: Float64[np.ndarray, "n 2"],
+    *, focal: float, rounds: int = 8,
+) -> tuple[Float64[np.ndarray, "4 4"], Float64[np.ndarray, "n"]]:
+    """One camera against points that stay: its pose and the errors of all observations, pixels."""
     for _ in range(rounds):
-        p = points @ pose[:3, :3].T + pose[:3, 3]
+        p = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         z = np.maximum(p[:, 2], 1e-3)
-        off = focal * p[:, :2] / z[:, None] - seen
+        off = focal * p[:, :2] / z[:, None] - pixels
         weight = 1 / (1 + (off**2).sum(1) / HUBER_PX**2)
         u, v = p[:, 0] / z, p[:, 1] / z
         o = np.zeros_like(z)
@@ -142,7 +155,7 @@ def refine_pose(pose: F64, points: F64, seen: F64, focal: float, rounds: int = 8
             np.stack((1 / z, o, -u / z, -u * v, 1 + u**2, -v), 1), np.stack((o, 1 / z, -v / z, -1 - v**2, u * v, u), 1),
         ), 1)
         H = np.einsum("nai,n,naj->ij", J, weight, J) + 1e-9 * np.eye(6)
-        pose = exponential(-np.linalg.solve(H, np.einsum("nai,n,na->i", J, weight, off))) @ pose
-    p = points @ pose[:3, :3].T + pose[:3, 3]
-    off = focal * p[:, :2] / np.maximum(p[:, 2:], 1e-3) - seen
-    return pose, np.where(p[:, 2] > 0, np.linalg.norm(off, axis=1), np.inf)
+        T_cam_world = exponential(-np.linalg.solve(H, np.einsum("nai,n,na->i", J, weight, off))) @ T_cam_world
+    p = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
+    off = focal * p[:, :2] / np.maximum(p[:, 2:], 1e-3) - pixels
+    return T_cam_world, np.where(p[:, 2] > 0, np.linalg.norm(off, axis=1), np.inf)

@@ -10,14 +10,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
@@ -25,7 +24,10 @@ from torch.nn import functional
 from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
-from seg3r.reconstruct.motion import FlowMotion, Seen
+from seg3r.models.images import by_long_side
+from seg3r.reading import quoted, reading
+from seg3r.reconstruct.motion import FlowMotion, FlowView
+from seg3r.reconstruct.size import checked_size
 from seg3r.types import Camera, Frame, View
 
 WEISZFELD = 10
@@ -38,13 +40,14 @@ class Cut3rReconstructor:
     """Remembers the network's state, where the last frame was, and what focal lengths were seen.
 
     The image is scaled to `side`, cropped to whole patches and seen as -1..1. Of the network's points their depth is
-    kept, on the rays of a pinhole camera fitted to them: so points and camera agree exactly, as matching needs. What
+    used, on the rays of a pinhole camera fitted to them: so points and camera agree exactly, as matching needs. What
     lies outside the crop has no depth.
     """
 
     def __init__(
         self,
         model: Cut3r,
+        *,
         side: int = 512,
         pose: Literal["head", "solver"] = "head",
         least_confidence: float = 1.5,
@@ -61,7 +64,7 @@ class Cut3rReconstructor:
                 not matter to it, nor does the drift of the pose head.
             least_confidence: of CUT3R's 1 + e^x; its demo takes 1.5. Less is no depth.
             view_side: long side of the view, at most that of the frame.
-            layers: the last so many of the state decoder give the attention (our decision D17).
+            layers: the last so many of the state decoder give the attention (docs/moonseg3r.md, D17).
             reset_every: frames after which the state starts anew, its world tied to the old one by the frame that both
                 saw; 0 = never (what the paper of MoonSeg3R seems to do).
             gate: TTT3R's rule of update, for long videos.
@@ -71,7 +74,13 @@ class Cut3rReconstructor:
         self.reset_every, self.gate, self.device = reset_every, gate, torch.device(device)
         depth = model.config.decoder_depth
         self.tap = tuple(range(max(0, depth - layers), depth))
-        self.motion = FlowMotion() if pose == "solver" else None
+        self.motion: FlowMotion | None
+        if pose == "head":
+            self.motion = None
+        elif pose == "solver":
+            self.motion = FlowMotion()
+        else:
+            assert_never(pose)
         self.reset()
 
     def reset(self) -> None:
@@ -79,7 +88,7 @@ class Cut3rReconstructor:
         self._carried: Carried | None = None
         self._frames = 0
         self._focals: list[float] = []
-        self._last: Seen | None = None
+        self._last: FlowView | None = None
         self._size: tuple[int, int] | None = None
         self._T_world_start = torch.eye(4, dtype=torch.float64)
         self._T_world_last = torch.eye(4, dtype=torch.float64)
@@ -94,11 +103,7 @@ class Cut3rReconstructor:
         Raises:
             InputError: a frame of another size than those before.
         """
-        H, W = frame.rgb.shape[:2]
-        had = self._size or (H, W)
-        if had != (H, W):
-            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
-        self._size = had
+        self._size = checked_size(frame, self._size)
         return (self._see(frame),)
 
     @torch.no_grad()
@@ -108,12 +113,12 @@ class Cut3rReconstructor:
         image = (small.permute(2, 0, 1)[None].float() / 127.5 - 1).to(self.device)
         if self._carried is None:
             self._carried = self.model.initial()
-        said, carried = self.model(image, self._carried, tap=self.tap, gate=self.gate)
-        points, confidence = said.points[0].cpu(), said.confidence[0].cpu()
+        prediction, carried = self.model(image, self._carried, tap=self.tap, gate=self.gate)
+        points, confidence = prediction.points[0].cpu(), prediction.confidence[0].cpu()
         self._focals = [*self._focals, focal_of(points, confidence)][-FOCALS:]
         focal = float(np.median(self._focals))
         rgb, depth, sure, K = self._at_view_size(frame, points[..., 2], confidence, focal, window)
-        T = self._pose(said.pose, rgb, depth, K)
+        T = self._pose(prediction.pose, rgb, depth, K)
         self._carried = carried
         self._frames += 1
         if self.reset_every and self._frames % self.reset_every == 0:
@@ -121,13 +126,13 @@ class Cut3rReconstructor:
             self._T_world_start = T @ torch.linalg.inv(matrix(again.pose))
         camera = Camera(K, T, (rgb.shape[0], rgb.shape[1]))
         h, w = image.shape[2] // patch, image.shape[3] // patch
-        assert said.attention is not None
-        attention = said.attention[0, :, 1:].unflatten(1, (h, w)).cpu()  # the first key is the pose token
+        assert prediction.attention is not None
+        attention = prediction.attention[0, :, 1:].unflatten(1, (h, w)).cpu()  # the first key is the pose token
         inside = _scaled_window(window, (frame.rgb.shape[0], frame.rgb.shape[1]), camera.size)
         return View(
             frame=replace(frame, rgb=rgb, depth=None, camera=None), camera=camera, depth=depth,
             points=transform(T.float(), unproject(depth, K.float())), confidence=sure,
-            tokens=said.tokens[0].unflatten(0, (h, w)).cpu(), state_attention=attention, window=inside,
+            tokens=prediction.tokens[0].unflatten(0, (h, w)).cpu(), state_attention=attention, window=inside,
         )
 
     def _at_view_size(
@@ -136,7 +141,7 @@ class Cut3rReconstructor:
     ) -> tuple[UInt8[Tensor, "H W 3"], Float32[Tensor, "H W"], Float32[Tensor, "H W"], Float64[Tensor, "3 3"]]:
         """Image, depth, confidence and intrinsics on the grid of the view."""
         full = (frame.rgb.shape[0], frame.rgb.shape[1])
-        size = _long_side(full, min(self.view_side, max(full)))
+        size = by_long_side(full, min(self.view_side, max(full)))
         rgb = frame.rgb if size == full else _resized(frame.rgb, size)
         top, left, bottom, right = _scaled_window(window, full, size)
         within = (bottom - top, right - left)
@@ -154,11 +159,10 @@ class Cut3rReconstructor:
     def _pose(
         self, head: Pose, rgb: UInt8[Tensor, "H W 3"], depth: Float32[Tensor, "H W"], K: Float64[Tensor, "3 3"]
     ) -> Float64[Tensor, "4 4"]:
-        own = self._T_world_start @ matrix(head)
         if self.motion is None:
-            return own
+            return self._T_world_start @ matrix(head)
         gray = cv2.cvtColor(rgb.numpy(), cv2.COLOR_RGB2GRAY).astype(np.uint8)
-        now = Seen(gray, unproject(depth, K.float()).numpy())
+        now = FlowView(gray, unproject(depth, K.float()).numpy())
         if self._last is not None:
             step = self.motion(self._last, now, K.numpy())
             # Where flow fails (black, blurred, a cut) the camera is taken to stand still.
@@ -168,17 +172,17 @@ class Cut3rReconstructor:
 
     def state(self) -> dict[str, Tensor]:
         """What a checkpoint keeps."""
-        kept: dict[str, Tensor] = {
+        state: dict[str, Tensor] = {
             "frames": torch.tensor(self._frames), "focals": torch.tensor(self._focals, dtype=torch.float64),
             "start": self._T_world_start, "last": self._T_world_last,
         }
         if self._size is not None:
-            kept["size"] = torch.tensor(self._size)
+            state["size"] = torch.tensor(self._size)
         if self._carried is not None:
-            kept |= {f"carried.{name}": value.cpu() for name, value in self._carried._asdict().items()}
+            state |= {f"carried.{name}": value.cpu() for name, value in self._carried._asdict().items()}
         if self._last is not None:
-            kept |= {f"seen.{name}": torch.from_numpy(value) for name, value in self._last._asdict().items()}
-        return kept
+            state |= {f"seen.{name}": torch.from_numpy(value) for name, value in self._last._asdict().items()}
+        return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Raises InputError for the state of another network."""
@@ -191,7 +195,7 @@ class Cut3rReconstructor:
             if "carried.state" in state:
                 self._carried = Carried(*(state[f"carried.{name}"].to(self.device) for name in Carried._fields))
             if "seen.gray" in state:
-                self._last = Seen(*(state[f"seen.{name}"].numpy() for name in Seen._fields))
+                self._last = FlowView(*(state[f"seen.{name}"].numpy() for name in FlowView._fields))
         except KeyError as error:
             raise InputError(f"not the memory of a CUT3R: it lacks {error}") from error
         wanted = (self.model.config.states, self.model.config.decoder_width)
@@ -206,12 +210,11 @@ def load_cut3r(folder: Path) -> Cut3r:
         InputError: no such files, a file cut short, or tensors of another network.
     """
     path = folder / "model.safetensors" if folder.is_dir() else folder
-    try:
+    with reading(path, "safetensors"):
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: cannot be read as safetensors ({why})") from error
-    model = Cut3r(_config(path.with_name("config.json")))
+    config = _config(path.with_name("config.json"))
+    with reading(path.with_name("config.json"), "sizes of a CUT3R"):
+        model = Cut3r(config)
     load_weights(model, weights, str(path))
     return model.eval()
 
@@ -219,15 +222,13 @@ def load_cut3r(folder: Path) -> Cut3r:
 def _config(path: Path) -> Cut3rConfig:
     if not path.is_file():
         return Cut3rConfig()
-    try:
+    with reading(path, "sizes of a CUT3R"):
         given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(Cut3rConfig)}
         if unknown := set(given) - known:
-            raise InputError(f"{path}: no sizes of a CUT3R ({', '.join(sorted(unknown)[:3])} ...)")
+            raise InputError(f"{path}: no sizes of a CUT3R ({quoted(', '.join(sorted(unknown)))})")
         sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         return Cut3rConfig(**sizes)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: no sizes of a CUT3R ({error})") from error
 
 
 def network_input(
@@ -240,7 +241,7 @@ def network_input(
         the image, and which rows and columns of the original it covers (first, first, end, end), in pixels.
     """
     H, W = rgb.shape[:2]
-    h, w = _long_side((H, W), side)
+    h, w = by_long_side((H, W), side)
     small = _resized(rgb, (h, w), Image.Resampling.LANCZOS if max(H, W) > side else Image.Resampling.BICUBIC)
     rows, columns = h // patch * patch, w // patch * patch
     if h == w:
@@ -283,11 +284,6 @@ def matrix(pose: Pose) -> Float64[Tensor, "4 4"]:
     ], dtype=torch.float64)
     T[:3, 3] = pose.translation[0].double().cpu()
     return T
-
-
-def _long_side(size: tuple[int, int], side: int) -> tuple[int, int]:
-    h, w = (max(1, round(n * side / max(size))) for n in size)
-    return h, w
 
 
 def _resized(

@@ -10,14 +10,8 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float32, Float64, Int64, UInt8
 from scipy.spatial import cKDTree
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
-U8 = npt.NDArray[np.uint8]
-Bool = npt.NDArray[np.bool_]
 
 FEATURES = 2000
 CONTRAST = 0.004
@@ -36,20 +30,20 @@ TIE = 1e-4
 """Squared distances of unit vectors that come from products in single precision are known no better than that: the
 product of 128 numbers is off by some 1e-5, less or more with the order in which a processor adds them."""
 APART = 2.0
-"""Pixels from a detected feature that looks alike, within which a followed one is the same."""
+"""Pixels from a detected feature with a like descriptor, within which a followed one is the same."""
 
 
 class Features(NamedTuple):
     """Of one frame."""
 
-    pixels: F64
-    """[n 2] from the principal point."""
-    descriptors: F32
-    """[n 128], unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
+    pixels: Float64[np.ndarray, "n 2"]
+    """(column, row) from the principal point."""
+    descriptors: Float32[np.ndarray, "n 128"]
+    """Unit length (RootSIFT: Arandjelovic & Zisserman, CVPR 2012)."""
 
 
-class Detector:
-    """Grey image [H W] -> features."""
+class FeatureDetector:
+    """Grey image -> features."""
 
     def __init__(self, centre: tuple[float, float]) -> None:
         """
@@ -59,7 +53,7 @@ class Detector:
         self.centre = np.array(centre)
         self._sift = cv2.SIFT.create(FEATURES, contrastThreshold=CONTRAST)
 
-    def __call__(self, gray: U8) -> Features:
+    def __call__(self, gray: UInt8[np.ndarray, "H W"]) -> Features:
         """Those that SIFT finds."""
         keypoints, found = self._sift.detectAndCompute(gray, None)
         if not keypoints:
@@ -68,22 +62,26 @@ class Detector:
         root = np.sqrt(found / np.maximum(found.sum(1, keepdims=True), 1e-6)).astype(np.float32)
         return Features(at, root)
 
-    def joined(self, seen: Features, earlier: Features, before: U8, gray: U8) -> Features:
-        """`seen`, and behind them those of an earlier image that are followed here and were not detected again; they
-        keep their descriptors."""
-        to, kept = followed(before, gray, earlier.pixels + self.centre)
-        pixels, descriptors = to[kept] - self.centre, earlier.descriptors[kept]
-        if len(pixels) and len(seen.pixels):
-            close = cKDTree(pixels).sparse_distance_matrix(cKDTree(seen.pixels), APART, output_type="coo_matrix")
-            alike = np.einsum("nd,nd->n", descriptors[close.row], seen.descriptors[close.col]) > ALIKE
+    def joined(
+        self, detected: Features, earlier: Features, *, before: UInt8[np.ndarray, "H W"], gray: UInt8[np.ndarray, "H W"]
+    ) -> Features:
+        """`detected` in image `gray`, and behind them those of the image `before` that are followed here and were not
+        detected again; they keep their descriptors."""
+        to, good = followed(before, gray, earlier.pixels + self.centre)
+        pixels, descriptors = to[good] - self.centre, earlier.descriptors[good]
+        if len(pixels) and len(detected.pixels):
+            close = cKDTree(pixels).sparse_distance_matrix(cKDTree(detected.pixels), APART, output_type="coo_matrix")
+            alike = np.einsum("nd,nd->n", descriptors[close.row], detected.descriptors[close.col]) > ALIKE
             new = np.ones(len(pixels), np.bool_)
             new[close.row[alike]] = False
             pixels, descriptors = pixels[new], descriptors[new]
-        return Features(np.concatenate((seen.pixels, pixels)), np.concatenate((seen.descriptors, descriptors)))
+        return Features(np.concatenate((detected.pixels, pixels)), np.concatenate((detected.descriptors, descriptors)))
 
 
-def followed(before: U8, gray: U8, pixels: F64) -> tuple[F64, Bool]:
-    """Where pixels (column, row) [n 2] of one image are in the next, and which of these are to be believed: those that
+def followed(
+    before: UInt8[np.ndarray, "H W"], gray: UInt8[np.ndarray, "H W"], pixels: Float64[np.ndarray, "n 2"]
+) -> tuple[Float64[np.ndarray, "n 2"], Bool[np.ndarray, "n"]]:
+    """Where pixels (column, row) of one image are in the next, and which of these are to be believed: those that
     come home when followed back, and have their patch inside."""
     if not len(pixels):
         return pixels, np.zeros(0, np.bool_)
@@ -93,13 +91,15 @@ def followed(before: U8, gray: U8, pixels: F64) -> tuple[F64, Bool]:
     there, found, _ = cv2.calcOpticalFlowPyrLK(before, gray, here, there, **how)  # type: ignore[call-overload]
     back, found_back, _ = cv2.calcOpticalFlowPyrLK(gray, before, there, back, **how)  # type: ignore[call-overload]
     size = np.array(gray.shape[::-1])
-    kept = (found.ravel() > 0) & (found_back.ravel() > 0) & (np.linalg.norm(back - here, axis=1) < RETURN)
-    kept &= ((there >= APART) & (there < size - APART)).all(1)
-    return there.astype(np.float64), kept
+    good = (found.ravel() > 0) & (found_back.ravel() > 0) & (np.linalg.norm(back - here, axis=1) < RETURN)
+    good &= ((there >= APART) & (there < size - APART)).all(1)
+    return there.astype(np.float64), good
 
 
-def mutual_matches(a: F32, b: F32, least: float = ALIKE, ratio: float = RATIO) -> I64:
-    """[n 2]: pairs of descriptors that are each other's best, clearly so.
+def mutual_matches(
+    a: Float32[np.ndarray, "n d"], b: Float32[np.ndarray, "m d"], least: float = ALIKE, ratio: float = RATIO
+) -> Int64[np.ndarray, "k 2"]:
+    """Pairs of descriptors that are each other's best, clearly so.
 
     Args:
         least: product of the two.
@@ -116,7 +116,7 @@ def mutual_matches(a: F32, b: F32, least: float = ALIKE, ratio: float = RATIO) -
     # Squared distances of unit vectors, from their products; two within `TIE` of each other are equally near.
     near, next_ = 2 - 2 * top, 2 - 2 * second
     clear = (near < ratio**2 * next_) & (next_ - near > TIE)
-    kept = np.flatnonzero((top == back[best]) & clear & (top > least))
-    _, one = np.unique(best[kept], return_index=True)  # two rows may be equally near
-    kept = np.sort(kept[one])
-    return np.stack((kept, best[kept]), 1).astype(np.int64)
+    matched = np.flatnonzero((top == back[best]) & clear & (top > least))
+    _, one = np.unique(best[matched], return_index=True)  # two rows may be equally near
+    matched = np.sort(matched[one])
+    return np.stack((matched, best[matched]), 1).astype(np.int64)

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from torch import Tensor
 
-from seg3r.protocols import Lags, Reconstructor, Remembers, Reports
+from seg3r.protocols import HasOrigin, Lags, Reconstructor, Remembers, Reports
 from seg3r.types import Event, Frame, View
 
 
@@ -51,13 +51,18 @@ class Joined:
         return [self._joined(view) for view in self.geometry.finish()]
 
     @property
+    def origin(self) -> Float64[Tensor, "3"] | None:
+        """The geometry's, if it has one."""
+        return self.geometry.origin if isinstance(self.geometry, HasOrigin) else None
+
+    @property
     def waiting(self) -> int:
         """Frames whose geometry may still come."""
         return self.geometry.waiting if isinstance(self.geometry, Lags) else 0
 
     @property
     def events(self) -> Sequence[Event]:
-        """What the geometry has to say."""
+        """Those of the geometry."""
         return self.geometry.events if isinstance(self.geometry, Reports) else ()
 
     def reset(self) -> None:
@@ -80,15 +85,15 @@ class Joined:
 
     def state(self) -> dict[str, Tensor]:
         """What waits, and what either part remembers, as far as it can put it down."""
-        kept = {
+        state = {
             f"{name}.{key}": value
             for name, part in self._parts() if isinstance(part, Remembers) for key, value in part.state().items()
         }
         for index, held in self._held.items():
             given = {"tokens": held.tokens, "attention": held.state_attention, "size": torch.tensor(held.size),
                      "window": None if held.window is None else torch.tensor(held.window)}
-            kept |= {f"held.{index}.{name}": value for name, value in given.items() if value is not None}
-        return kept
+            state |= {f"held.{index}.{name}": value for name, value in given.items() if value is not None}
+        return state
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Raises InputError for the state of something else."""
@@ -98,10 +103,10 @@ class Joined:
                 part.restore(_under(f"{name}.", state))
         waiting = _under("held.", state)
         for index in sorted({int(key.split(".")[0]) for key in waiting}):
-            own = _under(f"{index}.", waiting)
-            size, window = own["size"].tolist(), own["window"].tolist() if "window" in own else None
+            one = _under(f"{index}.", waiting)
+            size, window = one["size"].tolist(), one["window"].tolist() if "window" in one else None
             self._held[index] = Held(
-                own.get("tokens"), own.get("attention"), None if window is None else tuple(window), tuple(size)
+                one.get("tokens"), one.get("attention"), None if window is None else tuple(window), tuple(size)
             )
 
     def _parts(self) -> tuple[tuple[str, Reconstructor], ...]:

@@ -10,18 +10,16 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64, UInt8
 from scipy.spatial.transform import Rotation
 
-F64 = npt.NDArray[np.float64]
 
-
-class Seen(NamedTuple):
+class FlowView(NamedTuple):
     """A frame with its geometry."""
 
-    gray: npt.NDArray[np.uint8]
-    points: npt.NDArray[np.float32]
-    """[H W 3] in its own camera; z = 0: none."""
+    gray: UInt8[np.ndarray, "H W"]
+    points: Float32[np.ndarray, "H W 3"]
+    """In its camera's frame; z = 0: none."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +40,14 @@ class FlowMotion:
     """... and of the depth, independent between samples: along the way a pixel would go with its depth an error counts
     less. Without, noise of depth passes for a turn and the steps come out too short."""
     least: int = 60
-    """Samples below which nothing is said."""
+    """Samples below which there is no answer."""
     rounds: int = 10
     seed: int = 0
 
-    def __call__(self, before: Seen, after: Seen, K: F64) -> F64 | None:
-        """T_before_after [4 4]: the later camera in the earlier one's frame; None where the flow holds no answer.
+    def __call__(
+        self, before: FlowView, after: FlowView, K: Float64[np.ndarray, "3 3"]
+    ) -> Float64[np.ndarray, "4 4"] | None:
+        """T_before_after: the later camera in the earlier one's frame; None where the flow holds no answer.
 
         Args:
             K: intrinsics of both.
@@ -71,9 +71,10 @@ class FlowMotion:
         return np.asarray(np.linalg.inv(T), np.float64)
 
     def _samples(
-        self, of: Seen, other: npt.NDArray[np.uint8], there: npt.NDArray[np.float32], back: npt.NDArray[np.float32]
-    ) -> Samples:
-        """Every `step`-th pixel with a point whose flow leads to a pixel that looks like it and leads back."""
+        self, of: FlowView, other: UInt8[np.ndarray, "H W"], there: Float32[np.ndarray, "H W 2"],
+        back: Float32[np.ndarray, "H W 2"],
+    ) -> FlowSamples:
+        """Every `step`-th pixel with a point whose flow leads to a pixel of like brightness and leads back."""
         H, W = other.shape
         rows, columns = np.mgrid[self.step // 2 : H : self.step, self.step // 2 : W : self.step].reshape(2, -1)
         at = np.stack((columns, rows), 1) + there[rows, columns]
@@ -81,11 +82,13 @@ class FlowMotion:
         c, r = np.rint(at.clip(0, (W - 1, H - 1))).astype(int).T
         off = np.linalg.norm(there[rows, columns] + back[r, c], axis=1)
         alike = np.abs(other[r, c].astype(np.float32) - of.gray[rows, columns]) < self.agree_gray
-        kept = inside & alike & (off < self.agree_px) & (of.points[rows, columns, 2] > 0)
-        trust = 1 / (0.25 + off[kept] ** 2)
-        return Samples(of.points[rows, columns][kept].astype(np.float64), at[kept].astype(np.float64), trust)
+        good = inside & alike & (off < self.agree_px) & (of.points[rows, columns, 2] > 0)
+        trust = 1 / (0.25 + off[good] ** 2)
+        return FlowSamples(of.points[rows, columns][good].astype(np.float64), at[good].astype(np.float64), trust)
 
-    def _improved(self, T: F64, one: Samples, two: Samples, K: F64) -> F64:
+    def _improved(
+        self, T: Float64[np.ndarray, "4 4"], one: FlowSamples, two: FlowSamples, K: Float64[np.ndarray, "3 3"]
+    ) -> Float64[np.ndarray, "4 4"]:
         """One step of Gauss and Newton on both projections, with Cauchy's weights."""
         H, g = np.zeros((6, 6)), np.zeros(6)
         back = np.linalg.inv(T)
@@ -118,25 +121,27 @@ class FlowMotion:
         move = -np.linalg.solve(H + 1e-9 * np.trace(H) * np.eye(6), g)
         step = np.eye(4)
         step[:3, :3], step[:3, 3] = Rotation.from_rotvec(move[3:]).as_matrix(), move[:3]
-        return step @ T
+        return np.asarray(step @ T, np.float64)
 
 
-class Samples(NamedTuple):
+class FlowSamples(NamedTuple):
     """Points of one frame and where the other sees them."""
 
-    points: F64
-    pixels: F64
+    points: Float64[np.ndarray, "n 3"]
+    pixels: Float64[np.ndarray, "n 2"]
     """(column, row)."""
-    trust: F64
+    trust: Float32[np.ndarray, "n"]
 
 
-def _flow(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def _flow(
+    a: UInt8[np.ndarray, "H W"], b: UInt8[np.ndarray, "H W"]
+) -> Float32[np.ndarray, "H W 2"]:
     # A fresh one each time: it would start from what it saw last.
     return cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(a, b, None)  # type: ignore[call-overload, no-any-return]
 
 
-def _cross(p: F64) -> F64:
-    """[n 3 3]: matrices whose product with a vector is the cross product of p and it."""
+def _cross(p: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3 3"]:
+    """Matrices whose product with a vector is the cross product of p and it."""
     x, y, z = p.T
     o = np.zeros_like(x)
     return np.stack((np.stack((o, -z, y), 1), np.stack((z, o, -x), 1), np.stack((-y, x, o), 1)), 1)

@@ -1,12 +1,12 @@
-"""Frame -> View from a single moving camera, weight-free: features say where it was, plane sweeps how far things are.
+"""Frame -> View from a single moving camera, weight-free: its pose by features, depth by plane sweeps.
 
 Up to scale: at the start the points have a median depth of `median_m`, so that numbers look like metres. A view comes
 `lag` frames late: then other views stand on both sides of it. Where the focal length has to be found, the first views
 wait until it is known well (20 keyframes), and come together.
 
 Where a blurred stretch leaves few known points in view the scale may slide. Steps out of all proportion are refused and
-told (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then on,
-views given before stay where they are, and an event says so.
+reported (`events`); a slow change is noticed when a place comes into view again: what follows stands right from then
+on, views given before stay where they are, and an event reports it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import UInt8
 
-from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.reconstruct.point_map import PointMap
-from seg3r.reconstruct.sweep import Posed, Seen, Sweep
+from seg3r.reconstruct.size import checked_size
+from seg3r.reconstruct.sweep import PosedImage, Sweep, SweptView
 from seg3r.reconstruct.tracking import Tracker
 from seg3r.types import Camera, Event, Frame, View
 
@@ -40,12 +40,12 @@ SOURCES = 3
 @dataclass(frozen=True, eq=False)
 class _Waiting:
     frame: Frame
-    gray: npt.NDArray[np.uint8]
+    gray: UInt8[np.ndarray, "h w"]
 
 
 @dataclass(frozen=True, eq=False)
 class _Known:
-    image: Posed
+    image: PosedImage
     near: float
     middle: float
     far: float
@@ -56,8 +56,8 @@ class Odometry:
     again."""
 
     def __init__(
-        self, focal_px: float | None = None, centre_px: tuple[float, float] | None = None, seed: int = 0, lag: int = 4,
-        patience: int = 60, view_side: int = 512, median_m: float = 2.0, sweep: Sweep | None = None,
+        self, focal_px: float | None = None, centre_px: tuple[float, float] | None = None, *, seed: int = 0,
+        lag: int = 4, patience: int = 60, view_side: int = 512, median_m: float = 2.0, sweep: Sweep | None = None,
     ) -> None:
         """
         Args:
@@ -67,7 +67,7 @@ class Odometry:
             seed: of random samples.
             lag: frames a view comes late.
             patience: frames that wait for a start, or for a focal length. Of those without a start older ones are
-                dropped, and an event says so.
+                dropped, and an event reports it.
             view_side: long side of a view, at most that of the frame.
             median_m: depth of the first points.
         """
@@ -81,7 +81,7 @@ class Odometry:
         self._size: tuple[int, int] | None = None
         self._waiting: list[_Waiting] = []
         self._known: dict[int, _Known] = {}
-        self._earlier: list[Seen] = []
+        self._earlier: list[SweptView] = []
         self._turns = 0
 
     @property
@@ -100,11 +100,7 @@ class Odometry:
         Raises:
             InputError: a frame of another size than those before.
         """
-        H, W = frame.rgb.shape[:2]
-        had = self._size or (H, W)
-        if had != (H, W):
-            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
-        self._size = had
+        H, W = self._size = checked_size(frame, self._size)
         small, gray = self._small(frame)
         if self._tracker is None:
             focal = GUESS * gray.shape[1] if self.focal_px is None else self.focal_px * gray.shape[1] / W
@@ -124,10 +120,10 @@ class Odometry:
         K = np.array(((f, 0, x), (0, f, y), (0, 0, 1)), np.float64)
         if tracker.turns > self._turns:
             self._turns, self._earlier = tracker.turns, []  # of another scale
-        for index, (pose, depth) in poses.items():
+        for index, (T_cam_world, depth) in poses.items():
             if index in grays:
                 low, middle, high = np.percentile(depth, (2, 50, 98))
-                image = Posed(grays[index], K, np.linalg.inv(pose))
+                image = PosedImage(grays[index], K, np.linalg.inv(T_cam_world))
                 self._known[index] = _Known(image, 0.7 * float(low), float(middle), 1.4 * float(high))
         if not tracker.started:
             self._give_up()
@@ -162,7 +158,7 @@ class Odometry:
         if known is None or not sources:
             return None
         depth, confidence = self.sweep(known.image, sources, known.near, known.far, self._earlier)
-        self._earlier = [*self._earlier, Seen(known.image, depth, confidence)][-REMEMBERED:]
+        self._earlier = [*self._earlier, SweptView(known.image, depth, confidence)][-REMEMBERED:]
         sure = torch.from_numpy(confidence)
         z = torch.where(sure > 0, torch.from_numpy(depth), torch.zeros(()))
         K, T = torch.from_numpy(known.image.K), torch.from_numpy(known.image.T_world_cam)
@@ -170,7 +166,7 @@ class Odometry:
         points = transform(T.float(), unproject(z, K.float()))
         return View(waiting.frame, Camera(K, T, size), z, points, sure)
 
-    def _sources(self, index: int, known: _Known) -> list[Posed]:
+    def _sources(self, index: int, known: _Known) -> list[PosedImage]:
         """The best one from each side in time, then whoever stands aside as wanted."""
         here = known.image.T_world_cam[:3, 3]
 
@@ -183,13 +179,13 @@ class Odometry:
         chosen += [i for i in near if i not in chosen][: SOURCES - len(chosen)]
         return [self._known[i].image for i in chosen]
 
-    def _small(self, frame: Frame) -> tuple[Frame, npt.NDArray[np.uint8]]:
-        """The frame as the view will have it, without what a sensor said; and its grey image."""
+    def _small(self, frame: Frame) -> tuple[Frame, UInt8[np.ndarray, "h w"]]:
+        """The frame as the view will have it, without what a sensor measured; and its grey image."""
         rgb = frame.rgb.numpy()
         H, W = rgb.shape[:2]
         share = self.view_side / max(H, W)
         if share < 1:
             rgb = cv2.resize(rgb, (round(W * share), round(H * share)), interpolation=cv2.INTER_AREA)
         gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY).astype(np.uint8)
-        kept = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
-        return replace(frame, rgb=kept, depth=None, camera=None), gray
+        small = torch.from_numpy(np.ascontiguousarray(rgb).astype(np.uint8))
+        return replace(frame, rgb=small, depth=None, camera=None), gray

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64, Int64
 from scipy.spatial import cKDTree
 
 from seg3r.reconstruct.bundle import bundle_adjust
 from seg3r.reconstruct.features import ALIKE, Features, mutual_matches
 from seg3r.reconstruct.pose import triangulated
-
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 
 LEAST_PARALLAX = 1.5
 """Degrees between the rays to a new point: with less a turn on the spot breaks the scale."""
@@ -24,7 +20,7 @@ WINDOW = 7
 """Keyframes whose poses a bundle adjustment moves ..."""
 WIDE, WIDE_EVERY = 80, 10
 """... and how many every so often: a few blurred frames in a row let the scale slide, and only what was seen before
-and after them says so."""
+and after them shows it."""
 HELD = 30
 """Older keyframes that hold still while others move: so many that share most with these, and as many of the rest,
 evenly over time. A walk that comes back again and again would have hundreds."""
@@ -39,15 +35,15 @@ WRONG_PX = 4.0
 
 
 @dataclass(eq=False)
-class Keyframe:
+class PoseKeyframe:
     """A frame that stays."""
 
     index: int
     """Of the frame."""
-    pose: F64
+    T_cam_world: Float64[np.ndarray, "4 4"]
     """World to camera."""
     features: Features
-    point: I64
+    point: Int64[np.ndarray, "n"]
     """Of each feature, -1 = none."""
 
 
@@ -58,14 +54,17 @@ class PointMap:
     focal: float
     """Pixels; a guess where `find_focal`."""
     find_focal: bool = False
-    keyframes: list[Keyframe] = field(default_factory=list)
-    points: F64 = field(default_factory=lambda: np.zeros((0, 3)))
-    looks: F32 = field(default_factory=lambda: np.zeros((0, 128), np.float32))
-    """Descriptors of the points."""
+    keyframes: list[PoseKeyframe] = field(default_factory=list)
+    points: Float64[np.ndarray, "p 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    descriptors: Float32[np.ndarray, "p 128"] = field(default_factory=lambda: np.zeros((0, 128), np.float32))
+    """Of the points."""
 
-    def begin(self, first: Keyframe, last: Keyframe, points: F64, looks: F32) -> None:
-        """With two keyframes and the points [p 3] that both see."""
-        self.keyframes, self.points, self.looks = [first, last], points, looks
+    def begin(
+        self, first: PoseKeyframe, last: PoseKeyframe, *, points: Float64[np.ndarray, "p 3"],
+        descriptors: Float32[np.ndarray, "p 128"],
+    ) -> None:
+        """With two keyframes and the points that both see."""
+        self.keyframes, self.points, self.descriptors = [first, last], points, descriptors
         self.adjust_since(1, rounds=12)
 
     @property
@@ -73,9 +72,11 @@ class PointMap:
         """Whether the focal length is known well."""
         return not self.find_focal or len(self.keyframes) >= FOCAL_SETTLED
 
-    def near(self, pose: F64, seen: Features, radius: float) -> tuple[I64, I64]:
-        """Pairs (feature, point) that lie within `radius` pixels and look alike, one to one."""
-        local = self.points @ pose[:3, :3].T + pose[:3, 3]
+    def near(
+        self, T_cam_world: Float64[np.ndarray, "4 4"], seen: Features, radius: float
+    ) -> tuple[Int64[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
+        """Pairs (feature, point) that lie within `radius` pixels and have like descriptors, one to one."""
+        local = self.points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
         at = self.focal * local[:, :2] / np.maximum(local[:, 2:], 1e-3)
         if not len(seen.pixels):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -87,10 +88,10 @@ class PointMap:
             cKDTree(seen.pixels), radius, output_type="coo_matrix"
         )
         p, f = visible[pairs.row], pairs.col.astype(np.int64)
-        alike = np.einsum("nd,nd->n", self.looks[p], seen.descriptors[f])
-        kept = alike > ALIKE
-        p, f, alike = p[kept], f[kept], alike[kept]
-        order = np.lexsort((f, p, -alike))
+        similarity = np.einsum("nd,nd->n", self.descriptors[p], seen.descriptors[f])
+        alike = similarity > ALIKE
+        p, f, similarity = p[alike], f[alike], similarity[alike]
+        order = np.lexsort((f, p, -similarity))
         p, f = p[order], f[order]
         best = np.zeros(len(p), np.bool_)
         _, one = np.unique(p, return_index=True)
@@ -100,9 +101,9 @@ class PointMap:
         one.sort()
         return f[one], p[one]
 
-    def add(self, latest: Keyframe) -> bool:
-        """A keyframe, the points it makes with those before it, and what both say of the others. Whether everything was
-        adjusted, the focal length with it."""
+    def add(self, latest: PoseKeyframe) -> bool:
+        """A keyframe and the points it makes with those before it, adjusted together with the last ones. Whether
+        everything was adjusted, the focal length with it."""
         for other in self.keyframes[-PARTNERS:][::-1]:
             self._triangulate(latest, other)
         self.keyframes.append(latest)
@@ -115,7 +116,7 @@ class PointMap:
             self.adjust_since(max(2, count - (WINDOW if count % WIDE_EVERY else WIDE)))
         return everything
 
-    def _triangulate(self, a: Keyframe, b: Keyframe) -> None:
+    def _triangulate(self, a: PoseKeyframe, b: PoseKeyframe) -> None:
         """New points from features that neither has a point for."""
         rows, columns = np.flatnonzero(a.point < 0), np.flatnonzero(b.point < 0)
         if len(rows) < 8 or len(columns) < 8:
@@ -125,11 +126,12 @@ class PointMap:
             return
         f, g = rows[pairs[:, 0]], columns[pairs[:, 1]]
         points, usable = triangulated(
-            a.pose, b.pose, a.features.pixels[f], b.features.pixels[g], self.focal, LEAST_PARALLAX
+            a.T_cam_world, b.T_cam_world, a.features.pixels[f], b.features.pixels[g],
+            focal=self.focal, least_parallax=LEAST_PARALLAX,
         )
         ids = len(self.points) + np.arange(int(usable.sum()))
         self.points = np.concatenate((self.points, points[usable]))
-        self.looks = np.concatenate((self.looks, a.features.descriptors[f[usable]]))
+        self.descriptors = np.concatenate((self.descriptors, a.features.descriptors[f[usable]]))
         a.point[f[usable]], b.point[g[usable]] = ids, ids
 
     def adjust_since(self, first: int, rounds: int = 8, free_focal: bool = False) -> None:
@@ -144,33 +146,37 @@ class PointMap:
         older, rest = by_shared[:HELD], np.sort(by_shared[HELD:])
         if len(rest) > HELD:
             rest = rest[np.linspace(0, len(rest) - 1, HELD).astype(np.int64)]
-        camera, point, seen = [], [], []
+        camera, point, pixels = [], [], []
         for k in (*older.tolist(), *rest.tolist(), *recent):
             keyframe = self.keyframes[k]
             rows = np.flatnonzero(keyframe.point >= 0)
             rows = rows[local[keyframe.point[rows]] >= 0]
             camera.append(np.full(len(rows), k))
             point.append(local[keyframe.point[rows]])
-            seen.append(keyframe.features.pixels[rows])
+            pixels.append(keyframe.features.pixels[rows])
         cameras, index = np.unique(np.concatenate(camera), return_inverse=True)
         free = np.isin(cameras, list(recent))
         if free.all():
             free[0] = False
         done = bundle_adjust(
-            np.stack([self.keyframes[c].pose for c in cameras]), free, self.points[wanted], index,
-            np.concatenate(point), np.concatenate(seen), self.focal, free_focal, rounds,
+            np.stack([self.keyframes[c].T_cam_world for c in cameras]), free, self.points[wanted],
+            camera=index, point=np.concatenate(point), pixels=np.concatenate(pixels), focal=self.focal,
+            free_focal=free_focal, rounds=rounds,
         )
-        for c, pose in zip(cameras, done.poses, strict=True):
-            self.keyframes[c].pose = pose
+        for c, T_cam_world in zip(cameras, done.poses, strict=True):
+            self.keyframes[c].T_cam_world = T_cam_world
         self.points[wanted], self.focal = done.points, done.focal
         self._drop_wrong(cameras, index, wanted[np.concatenate(point)], done.errors)
 
-    def _drop_wrong(self, cameras: I64, camera: I64, point: I64, errors: F64) -> None:
+    def _drop_wrong(
+        self, cameras: Int64[np.ndarray, "c"], camera: Int64[np.ndarray, "o"], point: Int64[np.ndarray, "o"],
+        errors: Float64[np.ndarray, "o"],
+    ) -> None:
         """Observations that do not agree leave their keyframes."""
         for o in np.flatnonzero(errors > WRONG_PX):
             keyframe = self.keyframes[cameras[camera[o]]]
             keyframe.point[keyframe.point == point[o]] = -1
 
 
-def _seen(keyframe: Keyframe) -> I64:
+def _seen(keyframe: PoseKeyframe) -> Int64[np.ndarray, "n"]:
     return keyframe.point[keyframe.point >= 0]

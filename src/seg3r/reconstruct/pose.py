@@ -9,12 +9,9 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Float64
 
 from seg3r.reconstruct.bundle import refine_pose
-
-F64 = npt.NDArray[np.float64]
-Bool = npt.NDArray[np.bool_]
 
 LEAST_INLIERS = 14
 """A pose on fewer points is none."""
@@ -27,18 +24,19 @@ off."""
 
 
 class TwoViews(NamedTuple):
-    """What two frames say together, up to scale; the first one's camera is the world."""
+    """Pose and points from two frames, up to scale; the first one's camera is the world."""
 
-    pose: F64
-    """[4 4] of the second frame."""
-    points: F64
-    """[p 3]."""
-    good: Bool
-    """[n]: which matches they are."""
+    T_cam_world: Float64[np.ndarray, "4 4"]
+    """Of the second frame."""
+    points: Float64[np.ndarray, "p 3"]
+    good: Bool[np.ndarray, "n"]
+    """Which matches they are."""
 
 
-def two_views(a: F64, b: F64, focal: float, seed: int = 0) -> TwoViews | None:
-    """From matches [n 2], [n 2]; None without parallax."""
+def two_views(
+    a: Float64[np.ndarray, "n 2"], b: Float64[np.ndarray, "n 2"], focal: float, seed: int = 0
+) -> TwoViews | None:
+    """From matches; None without parallax."""
     K = np.diag((focal, focal, 1.0))
     how = _consensus(seed, 1.0, 2000, cv2.SCORE_METHOD_MAGSAC, cv2.LOCAL_OPTIM_SIGMA)
     essential, inliers = cv2.findEssentialMat(a, b, K, K, None, None, how)
@@ -47,21 +45,23 @@ def two_views(a: F64, b: F64, focal: float, seed: int = 0) -> TwoViews | None:
     count, R, t, mask = cv2.recoverPose(essential, a, b, K, mask=inliers.copy())
     if count < START_POINTS:
         return None
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = R, t.ravel()
+    T_cam_world = np.eye(4)
+    T_cam_world[:3, :3], T_cam_world[:3, 3] = R, t.ravel()
     good = mask.ravel() > 0
     rays = a[good] / focal, b[good] / focal
     if np.median(beyond_turning(*rays)) < START_EVIDENCE * np.median(epipolar_errors(np.asarray(essential), *rays)):
         return None
-    points, usable = triangulated(np.eye(4), pose, a[good], b[good], focal, 1.5)
+    points, usable = triangulated(np.eye(4), T_cam_world, a[good], b[good], focal=focal, least_parallax=1.5)
     if usable.sum() < START_POINTS or usable.mean() < 0.5:
         return None
     good[good] = usable
-    return TwoViews(pose, points[usable], good)
+    return TwoViews(T_cam_world, points[usable], good)
 
 
-def pnp(pixels: F64, points: F64, focal: float, seed: int = 0) -> F64 | None:
-    """[4 4] from where known points are seen, [n 2] and [n 3], many of them wrong; None where too few agree."""
+def pnp(
+    pixels: Float64[np.ndarray, "n 2"], points: Float64[np.ndarray, "n 3"], focal: float, seed: int = 0
+) -> Float64[np.ndarray, "4 4"] | None:
+    """A pose (world to camera) from where known points are seen, many of them wrong; None where too few agree."""
     if len(pixels) < LEAST_INLIERS:
         return None
     K = np.diag((focal, focal, 1.0))
@@ -69,11 +69,11 @@ def pnp(pixels: F64, points: F64, focal: float, seed: int = 0) -> F64 | None:
     found, _, turned, moved, inliers = cv2.solvePnPRansac(points, pixels, K, None, params=how)
     if not found or inliers is None or len(inliers) < LEAST_INLIERS:
         return None
-    pose = np.eye(4)
-    pose[:3, :3], pose[:3, 3] = cv2.Rodrigues(turned)[0], moved.ravel()
+    T_cam_world = np.eye(4)
+    T_cam_world[:3, :3], T_cam_world[:3, 3] = cv2.Rodrigues(turned)[0], moved.ravel()
     rows = inliers.ravel()
-    pose, _ = refine_pose(pose, points[rows], pixels[rows], focal)
-    return pose
+    T_cam_world, _ = refine_pose(T_cam_world, points[rows], pixels[rows], focal=focal)
+    return T_cam_world
 
 
 def _consensus(seed: int, threshold_px: float, most: int, score: int, polish: int) -> Any:
@@ -86,36 +86,39 @@ def _consensus(seed: int, threshold_px: float, most: int, score: int, polish: in
 
 
 def triangulated(
-    pose_a: F64, pose_b: F64, a: F64, b: F64, focal: float, least_parallax: float
-) -> tuple[F64, npt.NDArray[np.bool_]]:
-    """Points in world [n 3], and which are to be believed: in front of both, near both rays, seen from aside.
+    T_a_world: Float64[np.ndarray, "4 4"], T_b_world: Float64[np.ndarray, "4 4"], a: Float64[np.ndarray, "n 2"],
+    b: Float64[np.ndarray, "n 2"], *, focal: float, least_parallax: float,
+) -> tuple[Float64[np.ndarray, "n 3"], Bool[np.ndarray, "n"]]:
+    """Points in world, and which are to be believed: in front of both, near both rays, seen from aside.
 
     Args:
-        pose_a, pose_b: world to camera.
+        T_a_world, T_b_world: world to camera.
         a, b: pixels from the principal point.
         least_parallax: degrees.
     """
     P = np.diag((focal, focal, 1.0))
     with np.errstate(all="ignore"):
-        h = cv2.triangulatePoints(P @ pose_a[:3], P @ pose_b[:3], a.T.copy(), b.T.copy())
+        h = cv2.triangulatePoints(P @ T_a_world[:3], P @ T_b_world[:3], a.T.copy(), b.T.copy())
         points = (h[:3] / h[3]).T
         usable = np.isfinite(points).all(1)
         points = np.where(usable[:, None], points, 0.0)
-        for pose, pixels in ((pose_a, a), (pose_b, b)):
-            local = points @ pose[:3, :3].T + pose[:3, 3]
+        for T_cam_world, pixels in ((T_a_world, a), (T_b_world, b)):
+            local = points @ T_cam_world[:3, :3].T + T_cam_world[:3, 3]
             off = np.linalg.norm(focal * local[:, :2] / local[:, 2:] - pixels, axis=1)
             usable &= (local[:, 2] > 0.05) & (off < 2.0)
-        one, two = points - centre(pose_a), points - centre(pose_b)
+        one, two = points - centre(T_a_world), points - centre(T_b_world)
         cosine = (one * two).sum(1) / np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1), 1e-12)
     usable &= cosine < np.cos(np.radians(least_parallax))
     return points, usable
 
 
-def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
+def beyond_turning(
+    a: Float64[np.ndarray, "n 2"], b: Float64[np.ndarray, "n 2"], rounds: int = 10
+) -> Float64[np.ndarray, "n"]:
     """Radians by which rays differ that no turn on the spot explains: the best rotation (Kabsch), robustly.
 
     Args:
-        a, b: matches [n 2], pixels from the principal point over the focal length.
+        a, b: matches, pixels from the principal point over the focal length.
     """
     a, b = (np.concatenate((x, np.ones((len(x), 1))), axis=1) for x in (a, b))
     a, b = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (a, b))
@@ -123,26 +126,28 @@ def beyond_turning(a: F64, b: F64, rounds: int = 10) -> F64:
     for _ in range(rounds):
         U, _, V = np.linalg.svd((a * weight[:, None]).T @ b)
         R = (U @ np.diag((1.0, 1.0, np.linalg.det(U @ V))) @ V).T
-        apart: F64 = np.linalg.norm(a @ R.T - b, axis=1)
+        apart: Float64[np.ndarray, "n"] = np.linalg.norm(a @ R.T - b, axis=1)
         weight = 1 / np.maximum(apart, 2e-3)
     return apart
 
 
-def epipolar_errors(essential: F64, a: F64, b: F64) -> F64:
-    """Sampson's distances of matches [n 2] from their essential matrix (Hartley & Zisserman, 11.4), in ray units."""
+def epipolar_errors(
+    essential: Float64[np.ndarray, "3 3"], a: Float64[np.ndarray, "n 2"], b: Float64[np.ndarray, "n 2"]
+) -> Float64[np.ndarray, "n"]:
+    """Sampson's distances of matches from their essential matrix (Hartley & Zisserman, 11.4), in ray units."""
     a, b = (np.concatenate((x, np.ones((len(x), 1))), axis=1) for x in (a, b))
     left, right = a @ essential.T, b @ essential
     slope = (left[:, :2] ** 2).sum(1) + (right[:, :2] ** 2).sum(1)
-    off: F64 = np.abs((b * left).sum(1)) / np.sqrt(np.maximum(slope, 1e-24))
+    off: Float64[np.ndarray, "n"] = np.abs((b * left).sum(1)) / np.sqrt(np.maximum(slope, 1e-24))
     return off
 
 
-def distance(a: F64, b: F64) -> float:
-    """Between the places of two poses."""
+def distance(a: Float64[np.ndarray, "4 4"], b: Float64[np.ndarray, "4 4"]) -> float:
+    """Between the places of two poses (world to camera)."""
     return float(np.linalg.norm(centre(a) - centre(b)))
 
 
-def centre(pose: F64) -> F64:
+def centre(T_cam_world: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "3"]:
     """Where a camera stands, from world to camera."""
-    where: F64 = -pose[:3, :3].T @ pose[:3, 3]
+    where: Float64[np.ndarray, "3"] = -T_cam_world[:3, :3].T @ T_cam_world[:3, 3]
     return where

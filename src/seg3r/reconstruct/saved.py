@@ -8,20 +8,18 @@ use. The unit may be any; then so is that of every threshold further down.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Float32, Float64, UInt8
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Float32, Float64, Shaped, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.geometry import world_rays
+from seg3r.geometry import local_origin, pose_from, world_rays
+from seg3r.reading import read_npy, read_pixels, reading
 from seg3r.types import Camera, Frame, View, check_camera
 
 ASPECT_TOLERANCE = 0.01
@@ -29,7 +27,7 @@ MILLIMETRES = 1000.0
 
 
 @dataclass
-class Saved:
+class SavedGeometry:
     """Frame -> View at the size of its depth map; the image is reduced to it where it is larger. A frame without a
     depth map or without a pose gives no view.
 
@@ -42,6 +40,8 @@ class Saved:
     """Frame index -> name of its files."""
     frames_without: int = field(default=0, init=False)
     """How many frames had no geometry so far."""
+    origin: Float64[Tensor, "3"] = field(default_factory=lambda: torch.zeros(3, dtype=torch.float64), init=False)
+    """From where its views count: zero, unless the world of the poses lies far from its origin."""
 
     def __post_init__(self) -> None:
         self.folder = Path(self.folder)
@@ -51,6 +51,10 @@ class Saved:
             if next((self.folder / name).iterdir(), None) is None:
                 raise InputError(f"{self.folder / name}: nothing here (expected files such as {self.stem(0)})")
         self._K = _matrix(self.folder / "intrinsics.txt", 3)
+        # The first in order of names, whichever frame comes first: a resumed run counts from there too.
+        first = _matrix(min((self.folder / "poses").iterdir()), 4)
+        if bool(torch.isfinite(first).all()):
+            self.origin = local_origin(first[:3, 3])
 
     def __call__(self, frame: Frame) -> tuple[View, ...]:
         """The frame's view, at once, or none."""
@@ -72,8 +76,11 @@ class Saved:
         confidence = (depth > 0).to(torch.float32)
         if sure.is_file():
             confidence = confidence * _confidence(sure, size)
+        camera = replace(camera, T_world_cam=pose_from(self.origin, camera.T_world_cam))
         across, down, eye = world_rays(camera.K, camera.T_world_cam, size)
         points = depth[..., None] * (across + down[:, None]) + eye
+        if not bool(torch.isfinite(points).all()):
+            raise InputError(f"{path}: with {pose} its points lie nowhere; are both of one unit?")
         return (View(_resized(frame, size, path), camera, depth, points, confidence),)
 
     def finish(self) -> tuple[()]:
@@ -86,34 +93,28 @@ class Saved:
 
 
 def _matrix(path: Path, side: int) -> Float64[Tensor, "_ _"]:
-    try:
+    with reading(path, f"a {side}x{side} matrix"):
         numbers = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a {side}x{side} matrix ({_line(error)})") from error
     if numbers.shape != (side, side):
         shape = "x".join(str(n) for n in numbers.shape)
         raise InputError(f"{path}: a {shape} matrix where one of {side}x{side} is expected")
     return torch.from_numpy(numbers)
 
 
-def _numbers(path: Path) -> npt.NDArray[Any]:
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({_line(error)})") from error
+def _numbers(path: Path) -> Shaped[np.ndarray, "..."]:
+    with reading(path, "numbers"):
+        return read_npy(path) if path.suffix == ".npy" else read_pixels(path)
 
 
 def _depth(path: Path) -> Float32[Tensor, "H W"]:
     """Metres, 0 = none."""
     numbers = _numbers(path)
     kinds = "f" if path.suffix == ".npy" else "ui"
-    if numbers.ndim != 2 or numbers.dtype.kind not in kinds or numbers.dtype.itemsize < 2:
+    if numbers.ndim != 2 or 0 in numbers.shape or numbers.dtype.kind not in kinds or numbers.dtype.itemsize < 2:
         shape = "x".join(str(n) for n in numbers.shape)
         raise InputError(f"{path}: {numbers.dtype} {shape}; depth is a 16-bit PNG in millimetres or floats in an NPY")
-    depth = numbers.astype(np.float32) / np.float32(1.0 if kinds == "f" else MILLIMETRES)
+    with np.errstate(over="ignore"):
+        depth = numbers.astype(np.float32) / np.float32(1.0 if kinds == "f" else MILLIMETRES)
     depth[~np.isfinite(depth) | (depth < 0)] = 0
     return torch.from_numpy(depth)
 
@@ -139,7 +140,3 @@ def _resized(frame: Frame, size: tuple[int, int], path: Path) -> Frame:
         )
     rgb: UInt8[np.ndarray, "h w 3"] = cv2.resize(frame.rgb.numpy(), size[::-1], interpolation=cv2.INTER_AREA)
     return Frame(frame.index, frame.time_s, torch.from_numpy(rgb))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -8,19 +8,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, Int16, UInt8
 
 from seg3r.errors import InputError
 from seg3r.kernels import sweep as kernels
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I16 = npt.NDArray[np.int16]
-
 
 @dataclass(frozen=True, eq=False)
-class Posed:
+class PosedImage:
     """A grey image and the camera that took it."""
 
     gray: UInt8[np.ndarray, "H W"]
@@ -29,10 +24,10 @@ class Posed:
     T_world_cam: Float64[np.ndarray, "4 4"]
 
 
-class Seen(NamedTuple):
+class SweptView(NamedTuple):
     """An image whose depth was found before."""
 
-    image: Posed
+    image: PosedImage
     depth: Float32[np.ndarray, "H W"]
     confidence: Float32[np.ndarray, "H W"]
 
@@ -40,16 +35,16 @@ class Seen(NamedTuple):
 class Small(NamedTuple):
     """An image at the working resolution."""
 
-    gray: F32
+    gray: Float32[np.ndarray, "h w"]
     """About 0."""
-    K: F64
-    T_world_cam: F64
+    K: Float64[np.ndarray, "3 3"]
+    T_world_cam: Float64[np.ndarray, "4 4"]
 
 
 @dataclass(frozen=True)
 class Sweep:
     """Planes of even inverse depth (Collins, CVPR 1996) compared by zero-mean normalised correlation, the two best
-    sources of each pixel; semi-global matching (Hirschmueller, PAMI 2008); what earlier views of the same surface said.
+    sources of each pixel; semi-global matching (Hirschmueller, PAMI 2008); earlier depth of the same surface.
 
     Nothing is filled in: a pixel without a sure answer has confidence 0.
     """
@@ -78,22 +73,22 @@ class Sweep:
     alike: float = 12.0
     """Grey levels by which a surface may change between views when its earlier depth is carried over."""
     objection: float = 0.1
-    """A carried depth without an own one beside it may be dearer than the cheapest plane by this share."""
+    """A carried depth where the view itself has none may be dearer than the cheapest plane by this share."""
     jump: float = 0.08
     """Neighbours further apart than this share belong to two surfaces."""
     speck: int = 100
     """Pixels of the working resolution below which a surface on its own is noise."""
 
     def __call__(
-        self, reference: Posed, sources: Sequence[Posed], near: float, far: float,
-        earlier: Sequence[tuple[Posed, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]] = (),
+        self, reference: PosedImage, sources: Sequence[PosedImage], near: float, far: float,
+        earlier: Sequence[tuple[PosedImage, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]] = (),
     ) -> tuple[Float32[np.ndarray, "H W"], Float32[np.ndarray, "H W"]]:
         """Depth along the optical axis (0 = none) and confidence in 0..1 (0 = do not use) of the reference.
 
         Args:
             sources: other views of the scene, from aside.
             near, far: where the sweep begins and ends, in the unit of the poses.
-            earlier: `Seen`, results for views before, the latest last.
+            earlier: `SweptView`, results for views before, the latest last.
 
         Raises:
             InputError: no source, images of other sizes or smaller than a window, or a range that is none.
@@ -109,7 +104,7 @@ class Sweep:
         if min(here.gray.shape) < self.window:
             raise InputError(f"a plane sweep of a {W}x{H} image: smaller than a window of {self.window} pixels")
         views = [self._small(each) for each in sources]
-        before = [self._earlier(Seen(*each)) for each in earlier]
+        before = [self._earlier(SweptView(*each)) for each in earlier]
         total = self._swept(here, views, near, far)
         depth, confidence = self._judged(total, near, far, here, before)
         if before:
@@ -120,8 +115,8 @@ class Sweep:
         kernels.enlarge(depth, confidence, self.jump, full, sure)
         return full, sure
 
-    def _swept(self, here: Small, views: Sequence[Small], near: float, far: float) -> I16:
-        """[h w d]: what each plane costs, its neighbours' opinions included."""
+    def _swept(self, here: Small, views: Sequence[Small], near: float, far: float) -> Int16[np.ndarray, "h w d"]:
+        """What each plane costs, its neighbours' opinions included."""
         h, w = here.gray.shape
         radius = self.window // 2
         inverse = np.linspace(1 / far, 1 / near, self.planes)
@@ -136,8 +131,9 @@ class Sweep:
         return total
 
     def _judged(
-        self, total: I16, near: float, far: float, here: Small, before: Sequence[tuple[Small, F32, F32]]
-    ) -> tuple[F32, F32]:
+        self, total: Int16[np.ndarray, "h w d"], near: float, far: float, here: Small,
+        before: Sequence[tuple[Small, Float32[np.ndarray, "_ _"], Float32[np.ndarray, "_ _"]]],
+    ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
         """Depth of the cheapest planes, and how far it is to be believed."""
         depth, margin, confidence = (np.empty(here.gray.shape, np.float32) for _ in range(3))
         kernels.winners(total, near, far, depth, margin)
@@ -152,9 +148,10 @@ class Sweep:
         return depth, confidence
 
     def _blended(
-        self, depth: F32, confidence: F32, total: I16, near: float, far: float, here: Small, view: Small, other: F32,
-        sure: F32,
-    ) -> tuple[F32, F32]:
+        self, depth: Float32[np.ndarray, "h w"], confidence: Float32[np.ndarray, "h w"],
+        total: Int16[np.ndarray, "h w d"], near: float, far: float, here: Small, view: Small,
+        other: Float32[np.ndarray, "a b"], sure: Float32[np.ndarray, "a b"],
+    ) -> tuple[Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
         """With the last view's depth carried over: the mean where both agree, the carried one where it is alone."""
         came, trust = np.empty_like(depth), np.empty_like(depth)
         kernels.carried(
@@ -170,7 +167,7 @@ class Sweep:
         surer = np.where(agree, np.minimum(confidence + 0.5 * trust, 1), np.where(alone, 0.7 * trust, confidence))
         return fused.astype(np.float32), surer.astype(np.float32)
 
-    def _small(self, image: Posed) -> Small:
+    def _small(self, image: PosedImage) -> Small:
         H, W = image.gray.shape
         w = min(self.width, W)
         h = max(2, round(H * w / W))
@@ -182,7 +179,9 @@ class Sweep:
         K[1, 2] += 0.5 * h / H - 0.5
         return Small(gray.astype(np.float32) - np.float32(128), K, image.T_world_cam)
 
-    def _earlier(self, seen: Seen) -> tuple[Small, F32, F32]:
+    def _earlier(
+        self, seen: SweptView
+    ) -> tuple[Small, Float32[np.ndarray, "h w"], Float32[np.ndarray, "h w"]]:
         small = self._small(seen.image)
         h, w = small.gray.shape
         H, W = seen.depth.shape
@@ -191,8 +190,10 @@ class Sweep:
         return small, np.ascontiguousarray(seen.depth[at]), np.ascontiguousarray(seen.confidence[at])
 
 
-def _homographies(here: Small, view: Small, inverse: F64) -> F64:
-    """[d 3 3]: pixels of `here` to pixels of `view`, for planes across the optical axis of `here`."""
+def _homographies(
+    here: Small, view: Small, inverse: Float64[np.ndarray, "d"]
+) -> Float64[np.ndarray, "d 3 3"]:
+    """Pixels of `here` to pixels of `view`, for planes across the optical axis of `here`."""
     T = _from_to(here, view)
     back = np.linalg.inv(here.K)
     plane = np.zeros((len(inverse), 3, 3))
@@ -200,6 +201,6 @@ def _homographies(here: Small, view: Small, inverse: F64) -> F64:
     return np.asarray(view.K @ (T[:3, :3] + plane) @ back, np.float64)
 
 
-def _from_to(one: Small, two: Small) -> F64:
+def _from_to(one: Small, two: Small) -> Float64[np.ndarray, "4 4"]:
     """Points of the first camera in the second's frame."""
     return np.asarray(np.linalg.inv(two.T_world_cam) @ one.T_world_cam, np.float64)

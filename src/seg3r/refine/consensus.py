@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Bool, Int32
 
-from seg3r.refine.consistency import masks_of
 from seg3r.scene import SceneMap
 from seg3r.types import Keyframe
 
@@ -23,7 +22,7 @@ class Consensus:
     least: float = 0.5
     """Supporting share of the keyframes that observe both."""
     observers: int = 3
-    """Fewer keyframes that observe both say nothing."""
+    """Fewer keyframes that observe both are no evidence."""
     contained: float = 0.7
     """A mask covers an instance if it holds so much of what is visible of it."""
     visible: float = 0.3
@@ -49,10 +48,10 @@ class Consensus:
         supported = np.zeros((len(ids), len(ids)), np.int64)
         points = [scene.points_of(i)[0] for i in ids]
         for keyframe in scene.keyframes:
-            covered: npt.NDArray[np.bool_] = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
-            masks = masks_of(keyframe)
-            for k, own in enumerate(points):
-                pixels = scene.project(own, keyframe, scene.visible_m).numpy()
+            covered: Bool[np.ndarray, "k m"] = np.zeros((len(ids), len(keyframe.instance_ids)), np.bool_)
+            masks = keyframe.masks.flatten(1).numpy()
+            for k, rows in enumerate(points):
+                pixels = scene.project(rows, keyframe, scene.visible_m).numpy()
                 covered[k] = self._covering(pixels, masks, keyframe)
             shown = covered.max(1, initial=False)
             observed += np.outer(shown, shown)
@@ -62,11 +61,11 @@ class Consensus:
         return sorted((-float(share[a, b]), ids[a], ids[b]) for a, b in np.argwhere(good).tolist())
 
     def _covering(
-        self, pixels: npt.NDArray[np.int32], masks: npt.NDArray[np.bool_], keyframe: Keyframe
-    ) -> npt.NDArray[np.bool_]:
+        self, pixels: Int32[np.ndarray, "p"], masks: Bool[np.ndarray, "m pixels"], keyframe: Keyframe
+    ) -> Bool[np.ndarray, "m"]:
         """Which masks of the keyframe cover an instance whose points project to `pixels` (-1: not seen)."""
         seen = pixels[pixels >= 0]
         if len(seen) == 0 or len(seen) < self.visible * len(pixels):
             return np.zeros(len(keyframe.instance_ids), np.bool_)
-        held: npt.NDArray[np.bool_] = masks[:, seen].mean(1) >= self.contained
+        held: Bool[np.ndarray, "m"] = masks[:, seen].mean(1) >= self.contained
         return held

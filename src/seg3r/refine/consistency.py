@@ -25,7 +25,7 @@ HALF_OF_26 = [
 @dataclass(frozen=True)
 class Consistency:
     """c(x) = (keyframes of the instance whose mask covers x) / (keyframes of the instance that see x); x stays if
-    c(x) >= `least`; of what stays, the clusters of some size (OpenTrack3D specification, 3.6).
+    c(x) >= `least`; of what stays, the clusters of some size (docs/opentrack3d.md, 3.6).
 
     Masks are widened by one reduced pixel: quantisation and erosion must not count against a point. Points that no kept
     keyframe sees are judged by the counts made online.
@@ -97,7 +97,7 @@ def clusters(voxels: Int64[Tensor, "p 3"], cell: int) -> Int64[Tensor, "p"]:
 
 def widened_masks(keyframe: Keyframe) -> Bool[np.ndarray, "m hw"]:
     """The masks of a keyframe, each grown by one pixel."""
-    bits = masks_of(keyframe).reshape(-1, *keyframe.camera.size)
+    bits = keyframe.masks.numpy()
     tall = bits.copy()
     tall[:, 1:] |= bits[:, :-1]
     tall[:, :-1] |= bits[:, 1:]
@@ -105,9 +105,3 @@ def widened_masks(keyframe: Keyframe) -> Bool[np.ndarray, "m hw"]:
     wide[:, :, 1:] |= tall[:, :, :-1]
     wide[:, :, :-1] |= tall[:, :, 1:]
     return wide.reshape(len(bits), keyframe.camera.size[0] * keyframe.camera.size[1])
-
-
-def masks_of(keyframe: Keyframe) -> Bool[np.ndarray, "m hw"]:
-    """The masks of a keyframe, unpacked."""
-    h, w = keyframe.camera.size
-    return np.unpackbits(keyframe.packed_masks.numpy(), axis=1, count=h * w).astype(np.bool_)

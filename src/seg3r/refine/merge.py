@@ -11,13 +11,13 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True)
 class Merge:
-    """Merge the pair with the highest IoU of points, while any pair qualifies (OpenTrack3D specification, 3.8)."""
+    """Merge the pair with the highest IoU of points, while any pair qualifies (docs/opentrack3d.md, 3.8)."""
 
     iou: float = 0.3
-    look: float = 0.6
-    """Least cosine of the mean descriptors, where both have one."""
-    contained: float = 0.8
-    """A smaller one also joins if so much of it lies in a larger that does not dwarf it (more than 1: none does)."""
+    least_visual: float | None = 0.6
+    """Least cosine of the mean descriptors, where both have one; None: any."""
+    contained: float | None = 0.8
+    """A smaller one also joins if so much of it lies in a larger that does not dwarf it; None: none does."""
     dwarf: float = 3.0
     """A larger instance of more than so many times the points keeps what it contains apart (a cup is no table)."""
 
@@ -43,16 +43,18 @@ class Merge:
         for other, both in zip(others.tolist(), shared.tolist(), strict=True):
             small, large = sorted((sizes[instance_id], sizes[other]))
             iou = both / (small + large - both)
-            inside = both >= self.contained * small and large <= self.dwarf * small
+            inside = (
+                self.contained is not None and both >= self.contained * small and large <= self.dwarf * small
+            )
             if (iou >= self.iou or inside) and self._alike(scene, instance_id, other):
                 found[(min(instance_id, other), max(instance_id, other))] = iou
         return found
 
     def _alike(self, scene: SceneMap, a: int, b: int) -> bool:
         features = scene.pick("feature", torch.tensor([a, b]))
-        if not bool(features.any(1).all()):
+        if self.least_visual is None or not bool(features.any(1).all()):
             return True
-        return float(features[0] @ features[1]) >= self.look
+        return float(features[0] @ features[1]) >= self.least_visual
 
 
 def scene_age(scene: SceneMap, instance_id: int) -> tuple[int, int]:

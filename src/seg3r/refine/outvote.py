@@ -14,7 +14,7 @@ class Outvote:
     """A point stays with the instance that most frames gave it to (on a tie with all of them), if these are at least
     `least` of the frames that measured it.
 
-    The share of an instance's own views says nothing here: one that was matched twice is sure of all it ever touched,
+    The share of the instance's views is no evidence here: one that was matched twice is sure of all it ever touched,
     and over a long walk such scraps cover what was seen a hundred times.
     """
 
@@ -22,11 +22,10 @@ class Outvote:
 
     def __call__(self, scene: SceneMap) -> SceneMap:
         _, points = scene.owners.T
-        hits = scene.hits
-        most = torch.zeros(scene.point_count, dtype=hits.dtype).scatter_reduce(0, points, hits, "amax")
+        most = torch.zeros(scene.point_count, dtype=scene.hits.dtype).scatter_reduce(0, points, scene.hits, "amax")
         wanted = torch.maximum(most.to(torch.float32), self.least * scene.seen)
         for instance_id in scene.ids.tolist():
-            own, own_hits, own_views = scene.points_of(instance_id)
-            keep = own_hits >= wanted[own]
-            scene.set_points(instance_id, own[keep], own_hits[keep], own_views[keep])
+            rows, hits, views = scene.points_of(instance_id)
+            keep = hits >= wanted[rows]
+            scene.set_points(instance_id, rows[keep], hits[keep], views[keep])
         return scene

@@ -11,7 +11,7 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True)
 class Prune:
-    """Drop what was seen too rarely or is too small (OpenTrack3D specification, 3.6)."""
+    """Drop what was seen too rarely or is too small (docs/opentrack3d.md, 3.6)."""
 
     least_observations: int = 2
     least_points: int = 50
@@ -58,7 +58,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True)
 class Suppress:
-    """Drop duplicates (IoU) and what lies inside another (OpenTrack3D specification, 3.8)."""
+    """Drop duplicates (IoU) and what lies inside another (docs/opentrack3d.md, 3.8)."""
 
     iou: float = 0.95
     contained: float = 0.95
@@ -69,10 +69,10 @@ class Suppress:
         for instance_id in sorted(sizes, key=lambda i: (sizes[i], -i)):
             others, shared = scene.shared_with(instance_id)
             for other, both in zip(others.tolist(), shared.tolist(), strict=True):
-                own, theirs = sizes[instance_id], sizes[other]
-                if theirs < own or (theirs == own and other > instance_id):
+                size, other_size = sizes[instance_id], sizes[other]
+                if other_size < size or (other_size == size and other > instance_id):
                     continue
-                if both / (own + theirs - both) >= self.iou or both >= self.contained * own:
+                if both / (size + other_size - both) >= self.iou or both >= self.contained * size:
                     scene.drop([instance_id])
                     break
         return scene

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float, Int64
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -16,23 +16,24 @@ from seg3r.scene import SceneMap
 
 @dataclass(frozen=True, eq=False)
 class Snap:
-    """rho(s) = |s and q| / |s|: a superpoint joins q if rho >= `add`, leaves it if rho < `drop` (OpenTrack3D
-    specification, 3.7). A map point belongs to the superpoint of its nearest vertex within `reach_m`.
+    """rho(s) = |s and q| / |s|: a superpoint joins q if rho >= `add`, leaves it if rho < `drop` (docs/opentrack3d.md,
+    3.7). A map point belongs to the superpoint of its nearest vertex within `reach_m`.
 
-    Superpoints follow shape alone, and shape does not tell a poster from its wall. So what the views say goes before:
-    `least` and `kept`. The paper has neither.
+    Superpoints follow shape alone, and shape does not part a poster from its wall. The evidence of the views goes
+    before: `least` and `remaining`. The paper has neither.
     """
 
-    vertices: Float32[Tensor, "v 3"]
+    vertices: Float[Tensor, "v 3"]
+    """In the world of the recording."""
     superpoints: Int64[Tensor, "v"]
     add: float = 0.5
     drop: float = 0.2
     reach_m: float = 0.05
     least: float = 0.4
     """A point joins only if at least this share of the instance's keyframes that see it show it under the mask, as for
-    `Consistency`; one that none of them sees joins, its claim weak."""
-    kept: float = 0.5
-    """An instance that would keep less of itself loses nothing."""
+    `Consistency`; one that none of them sees joins, as weak evidence."""
+    remaining: float = 0.5
+    """An instance of which less would remain loses nothing."""
 
     def __call__(self, scene: SceneMap) -> SceneMap:
         superpoint = self._superpoint_of(scene)
@@ -42,20 +43,20 @@ class Snap:
         staying: dict[int, Bool[np.ndarray, "n"]] = {}
         joining: dict[int, Int64[Tensor, "_"]] = {}
         for instance_id in scene.ids.tolist():
-            own = np.zeros(scene.point_count, np.bool_)
-            own[scene.points_of(instance_id)[0].numpy()] = True
-            share = np.bincount(superpoint[own & reached], minlength=count) / np.maximum(sizes, 1)
-            keep, join = own.copy(), np.zeros_like(own)
+            owned = np.zeros(scene.point_count, np.bool_)
+            owned[scene.points_of(instance_id)[0].numpy()] = True
+            share = np.bincount(superpoint[owned & reached], minlength=count) / np.maximum(sizes, 1)
+            keep, join = owned.copy(), np.zeros_like(owned)
             keep[reached] &= share[superpoint[reached]] >= self.drop
             join[reached] = share[superpoint[reached]] >= self.add
-            staying[instance_id] = keep if keep.sum() >= self.kept * own.sum() else own
-            joining[instance_id] = torch.from_numpy((join & ~own).nonzero()[0])
+            staying[instance_id] = keep if keep.sum() >= self.remaining * owned.sum() else owned
+            joining[instance_id] = torch.from_numpy((join & ~owned).nonzero()[0])
         self._apply(scene, staying, joining)
         return scene
 
     def _superpoint_of(self, scene: SceneMap) -> Int64[np.ndarray, "n"]:
         """Of every point of the map; -1 out of reach."""
-        distance, nearest = cKDTree(self.vertices.numpy()).query(
+        distance, nearest = cKDTree(scene.from_origin(self.vertices.numpy())).query(
             scene.points.numpy(), distance_upper_bound=self.reach_m
         )
         reached = np.isfinite(distance)

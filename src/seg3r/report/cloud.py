@@ -8,8 +8,8 @@ from typing import TypedDict
 import numpy as np
 from jaxtyping import Float32, Int64
 
-from seg3r.describe.colors import instance_colors, point_instances
-from seg3r.report.render import Room
+from seg3r.describe.colors import instance_colors
+from seg3r.report.render import RoomFrame
 from seg3r.scene import SceneMap
 
 MOST_POINTS = 110_000
@@ -38,7 +38,7 @@ class Cloud(TypedDict):
     palette: list[list[int]]
 
 
-def pack_cloud(scene: SceneMap, room: Room, names: list[str]) -> Cloud:
+def pack_cloud(scene: SceneMap, room: RoomFrame, names: list[str]) -> Cloud:
     """At most `MOST_POINTS` points, evenly spread, in the room's axes. The map must have points.
 
     Args:
@@ -51,7 +51,7 @@ def pack_cloud(scene: SceneMap, room: Room, names: list[str]) -> Cloud:
     half = float(np.abs(standing - middle).max())
     scale = max(half / 32767, 1e-9)
     normals = np.where(room.surface.flat[keep, None], room.surface.normals[keep] @ room.axes.T, 0)
-    owner = point_instances(scene).numpy()[keep] + 1
+    owner = scene.best_owners.numpy()[keep] + 1
     return Cloud(
         count=len(keep), scale=scale, spacing=spacing, cut=min(room.ceiling_m - float(middle[2]), half),
         positions=_packed(np.rint((standing - middle) / scale), "<i2"),

@@ -6,9 +6,10 @@ import base64
 import io
 
 import numpy as np
-from jaxtyping import Bool, UInt8
-from PIL import Image, ImageFilter
+from jaxtyping import UInt8
+from PIL import Image
 
+from seg3r.describe.crops import grown, without_seams
 from seg3r.types import Sighting
 
 CROP_PX = 176
@@ -17,30 +18,23 @@ SEAM_PX = 9
 """Gaps in a mask of less than this are closed."""
 
 
-def data_url(image: UInt8[np.ndarray, "H W 3"], quality: int) -> str:
+def jpeg_url(image: UInt8[np.ndarray, "H W 3"], quality: int) -> str:
     """JPEG in base64."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
-def outlined(look: Sighting, color: UInt8[np.ndarray, "3"]) -> UInt8[np.ndarray, "H W 3"]:
+def outlined(sighting: Sighting, color: UInt8[np.ndarray, "3"]) -> UInt8[np.ndarray, "H W 3"]:
     """The crop with the outline of its mask drawn just outside the mask: the thing itself stays as it was seen."""
-    h, w = look.mask.shape
+    h, w = sighting.mask.shape
     scale = CROP_PX / max(h, w, 1)
     size = max(round(w * scale), 1), max(round(h * scale), 1)
-    image = np.array(Image.fromarray(look.crop.numpy()).resize(size, Image.Resampling.BICUBIC))
-    flat = Image.fromarray(look.mask.numpy().astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
+    image = np.array(Image.fromarray(sighting.crop.numpy()).resize(size, Image.Resampling.BICUBIC))
+    flat = Image.fromarray(sighting.mask.numpy().astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
     # The mask is made of the lattice's cells: seams between them are no outline.
-    mask = flat.point(lambda value: 255 if value > 127 else 0)
-    mask = mask.filter(ImageFilter.MaxFilter(SEAM_PX)).filter(ImageFilter.MinFilter(SEAM_PX))
-    line, rim = _grown(mask, 5), _grown(mask, 7)
-    inside = np.asarray(mask) > 0
+    mask = without_seams(np.asarray(flat) > 127, SEAM_PX)
+    line, rim = grown(mask, 5), grown(mask, 7)
     image[rim & ~line] = image[rim & ~line] // 3  # a dark rim keeps a light line readable on light things
-    image[line & ~inside] = color
+    image[line & ~mask] = color
     return image
-
-
-def _grown(mask: Image.Image, width: int) -> Bool[np.ndarray, "H W"]:
-    grown: Bool[np.ndarray, "H W"] = np.asarray(mask.filter(ImageFilter.MaxFilter(width))) > 0
-    return grown

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import math
-import secrets
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -16,15 +15,17 @@ from jaxtyping import Float64, UInt8
 
 from seg3r.describe.colors import instance_colors, painted
 from seg3r.describe.records import instance_records
+from seg3r.files import write_text
+from seg3r.report.answers import answers_section
 from seg3r.report.chart import line_chart
 from seg3r.report.cloud import pack_cloud
-from seg3r.report.images import data_url, outlined
-from seg3r.report.render import Room, rasterise, read_room, viewpoints
+from seg3r.report.images import jpeg_url, outlined
+from seg3r.report.render import RoomFrame, rasterise, read_room, viewpoints
 from seg3r.scene import SceneMap
-from seg3r.types import Sighting
+from seg3r.types import Answer, Sighting
 
 MOST_CARDS = 60
-MOST_LOOKS = 3
+MOST_VIEWS = 3
 PICTURE = (620, 930)
 PICTURE_QUALITY, CROP_QUALITY = 80, 80
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
@@ -39,6 +40,7 @@ def write_report(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> None:
     """Write the page about one map: at most some 6 MB, whatever the map. Atomic.
 
@@ -47,14 +49,12 @@ def write_report(
             `skipped` is {reason: frames}; `online` is the map on the way, [{"frame", "AP", ..., "instances"}].
         seconds: per stage, how long each call took.
         settings: of the run.
+        answers: to questions about this map, shown first.
+
+    Raises:
+        InputError: an answer to another map.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        # A file name or a label may hold half a surrogate pair, which no encoding knows.
-        temporary.write_bytes(page(scene, title, figures, seconds, settings).encode("utf-8", "replace"))
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_text(path, page(scene, title, figures, seconds, settings, answers))
 
 
 def page(
@@ -63,6 +63,7 @@ def page(
     figures: Mapping[str, Any],
     seconds: Mapping[str, Sequence[float]],
     settings: Mapping[str, object],
+    answers: Sequence[Answer] = (),
 ) -> str:
     """The whole page as text; arguments as of `write_report`."""
     room = read_room(scene)
@@ -70,11 +71,12 @@ def page(
     sections = [
         f"<h1><bdi>{html.escape(title)}</bdi></h1>",
         _facts(scene, figures, seconds),
+        answers_section(scene, room, answers),
         _map(scene, room, records),
         _cards(scene, room, records),
         _online(figures.get("online") or []),
         _timings(seconds),
-        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m}),
+        _settings({**settings, "voxel_m": scene.voxel_m, "visible_m": scene.visible_m, **_far(scene)}),
     ]
     style = files("seg3r.report").joinpath("page.css").read_text(encoding="utf-8")
     return (
@@ -128,20 +130,20 @@ def _figure(name: str, value: object) -> str:
 # ---- map -------------------------------------------------------------------------------------------------------------
 
 
-def _map(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> str:
+def _map(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]]) -> str:
     points = scene.points.numpy()
     if not len(points):
         return "<h2>Map</h2><p>The map is empty: no frame gave a point.</p>"
     figures = []
     paints = {"paint": painted(scene).numpy(), "photo": scene.colors.numpy()}
-    for look in viewpoints(points, room, PICTURE):
-        raster = rasterise(points[look.keep], look.camera, 0.9 * scene.voxel_m)
+    for viewpoint in viewpoints(points, room, PICTURE):
+        raster = rasterise(points[viewpoint.keep], viewpoint.camera, 0.9 * scene.voxel_m)
         images = "".join(
-            f'<img class="{kind}" alt="The map, {html.escape(look.name.lower())}" loading="lazy" '
-            f'src="{data_url(raster.picture(colors[look.keep]), PICTURE_QUALITY)}">'
+            f'<img class="{kind}" alt="The map, {html.escape(viewpoint.name.lower())}" loading="lazy" '
+            f'src="{jpeg_url(raster.picture(colors[viewpoint.keep]), PICTURE_QUALITY)}">'
             for kind, colors in paints.items()
         )
-        figures.append(f"<figure>{images}<figcaption>{html.escape(look.name)}</figcaption></figure>")
+        figures.append(f"<figure>{images}<figcaption>{html.escape(viewpoint.name)}</figcaption></figure>")
     cloud = pack_cloud(scene, room, [_name(r) for r in records])
     # "<" is the one character that could end the script element.
     payload = json.dumps(cloud, separators=(",", ":")).replace("<", "\\u003c")
@@ -161,7 +163,7 @@ def _map(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> s
 # ---- instances -------------------------------------------------------------------------------------------------------
 
 
-def _cards(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) -> str:
+def _cards(scene: SceneMap, room: RoomFrame, records: Sequence[Mapping[str, Any]]) -> str:
     if not records:
         return "<h2>Instances</h2><p>The map holds no instance.</p>"
     best = sorted(records, key=lambda r: (-r["score"], r["id"]))[:MOST_CARDS]
@@ -174,32 +176,36 @@ def _cards(scene: SceneMap, room: Room, records: Sequence[Mapping[str, Any]]) ->
     )
     return (
         f'<h2>Instances</h2><p class="soft">By score{cut}. Sizes are width, depth along the walls, and height; '
-        f'crops are the best looks.</p><div class="cards">{cards}</div>'
+        f'crops are the best views.</p><div class="cards">{cards}</div>'
     )
 
 
 def _card(
-    record: Mapping[str, Any], own: Float64[np.ndarray, "p 3"], color: UInt8[np.ndarray, "3"],
-    looks: Sequence[Sighting],
+    record: Mapping[str, Any], points: Float64[np.ndarray, "p 3"], color: UInt8[np.ndarray, "3"],
+    sightings: Sequence[Sighting],
 ) -> str:
-    """`own`: the instance's points in the room's axes."""
+    """`points`: the instance's points in the room's axes."""
     instance_id = int(record["id"])
     size = "no points left"
-    if len(own):
-        size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in own.max(0) - own.min(0)) + " cm"
+    if len(points):
+        extents = points.max(0) - points.min(0)
+        size = " \N{MULTIPLICATION SIGN} ".join(f"{100 * extent:.0f}" for extent in extents) + " cm"
+    seen = "" if not record["observations"] else (  # an instance that was set from outside
+        f' · seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
+        f'{record["last_frame"]}'
+    )
     crops = "".join(
-        f'<figure><img alt="" loading="lazy" src="{data_url(outlined(look, color), CROP_QUALITY)}">'
-        f"<figcaption>frame {look.frame_index}</figcaption></figure>"
-        for look in looks[:MOST_LOOKS]
+        f'<figure><img alt="" loading="lazy" src="{jpeg_url(outlined(sighting, color), CROP_QUALITY)}">'
+        f"<figcaption>frame {sighting.frame_index}</figcaption></figure>"
+        for sighting in sightings[:MOST_VIEWS]
     )
     return (
         f'<article class="card" id="instance-{instance_id}">'
         f'<h3><span class="chip" style="background:rgb({color[0]},{color[1]},{color[2]})"></span>'
         f'<bdi>{html.escape(_name(record))}</bdi><span class="soft">#{instance_id}</span>'
         f'<button type="button" value="{instance_id}" hidden>show</button></h3>'
-        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points · '
-        f'seen {record["observations"]}\N{MULTIPLICATION SIGN}, frames {record["first_frame"]} to '
-        f'{record["last_frame"]}</p><div class="looks">{crops}</div></article>'
+        f'<p class="soft">score {record["score"]:.2f} · {size} · {_figure("points", record["points"])} points'
+        f'{seen}</p><div class="looks">{crops}</div></article>'
     )
 
 
@@ -257,6 +263,11 @@ def _settings(settings: Mapping[str, object]) -> str:
         for name, value in settings.items()
     )
     return f'<h2>Settings</h2><div class="wide"><table><tbody>{rows}</tbody></table></div>'
+
+
+def _far(scene: SceneMap) -> dict[str, object]:
+    """Where the world lies, if that is far from its origin."""
+    return {"origin": scene.origin.tolist()} if bool(scene.origin.any()) else {}
 
 
 def _told(value: object) -> str:

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int, Int32, Int64, UInt8
 from seg3r.geometry import look_at
 from seg3r.kernels import splat as kernels
 from seg3r.scene import SceneMap
+from seg3r.scene.upright import room_axes
 from seg3r.types import Camera
 
 FLAT = 0.35
@@ -40,29 +41,29 @@ LIGHT_REACH, LIGHT_STRENGTH = (1, 2, 4, 7), 36.0
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class OrientedPoints:
     """How the neighbourhood of each point lies."""
 
     normals: Float32[np.ndarray, "n 3"]
     """Unit vectors in world, towards the camera that saw the point."""
     flat: Bool[np.ndarray, "n"]
-    """Whether it is a plane; elsewhere the normal says little."""
+    """Whether it is a plane; elsewhere the normal is a guess."""
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class RoomFrame:
     """How a map stands in its world."""
 
-    surface: Surface
+    surface: OrientedPoints
     axes: Float64[np.ndarray, "3 3"]
     """Rows: along one wall, along the next, up."""
     ceiling_m: float
-    """Height (along up, in world) above which things hang in the way of a look from above; infinite if unknown."""
+    """Height (along up, in world) above which things hang in the way of a view from above; infinite if unknown."""
 
 
 @dataclass(frozen=True, eq=False)
 class Viewpoint:
-    """One side to look from, and the points that are not in the way."""
+    """One side to see the map from, and the points that are not in the way."""
 
     name: str
     camera: Camera
@@ -122,7 +123,7 @@ def render_cloud(
 
 def surface(
     points: Float32[np.ndarray, "n 3"], eyes: Float[np.ndarray, "n 3"], cell_m: float = NORMAL_M
-) -> Surface:
+) -> OrientedPoints:
     """The plane through each point's surroundings: the least axis of their covariance.
 
     Args:
@@ -130,7 +131,7 @@ def surface(
         cell_m: every cell of this edge takes one plane, from its points and those of the cells around it.
     """
     if not len(points):
-        return Surface(np.zeros((0, 3), np.float32), np.zeros(0, np.bool_))
+        return OrientedPoints(np.zeros((0, 3), np.float32), np.zeros(0, np.bool_))
     cells, inverse = _cells(points, cell_m)
     local = points.astype(np.float64) - points.mean(0, dtype=np.float64)
     sums = np.empty((len(cells), 10))
@@ -149,7 +150,7 @@ def surface(
     normals = axes[:, :, 0][inverse]
     away = ((eyes - points) * normals).sum(1) < 0
     normals[away] *= -1
-    return Surface(normals.astype(np.float32), flat[inverse])
+    return OrientedPoints(normals.astype(np.float32), flat[inverse])
 
 
 def _cells(
@@ -181,30 +182,6 @@ def _with_neighbours(cells: Int64[np.ndarray, "c 3"], sums: Float64[np.ndarray, 
     return total
 
 
-def room_axes(poses: Float64[np.ndarray, "c 4 4"], shape: Surface) -> Float64[np.ndarray, "3 3"]:
-    """Rows: along one wall, along the next, up, in world; right-handed.
-
-    Up is where cameras have their up on average, drawn to the planes that nearly lie level: a camera that looks down
-    on a table leans. The walls' direction is the mean of the upright planes' with period 90 degrees.
-    """
-    up = -poses[:, :3, 1].mean(0) if len(poses) else np.array([0.0, -1.0, 0.0])
-    up /= max(float(np.linalg.norm(up)), 1e-9)
-    normals = shape.normals[shape.flat].astype(np.float64)
-    for degrees in (35, 20, 10):
-        level = normals[normals @ up > np.cos(np.radians(degrees))]
-        if len(level) >= 100:
-            up = level.mean(0) / np.linalg.norm(level.mean(0))
-    side = np.eye(3)[np.abs(up).argmin()]
-    x = np.cross(side, up)
-    x /= np.linalg.norm(x)
-    y = np.cross(up, x)
-    upright = normals[np.abs(normals @ up) < np.sin(np.radians(10))]
-    if len(upright):
-        angle = np.angle(np.exp(4j * np.arctan2(upright @ y, upright @ x)).sum()) / 4
-        x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-    return np.stack((x, y, up))
-
-
 def fit_camera(
     points: Float32[np.ndarray, "n 3"],
     direction: Float64[np.ndarray, "3"],
@@ -231,20 +208,20 @@ def fit_camera(
     return Camera(K, T, size)
 
 
-def read_room(scene: SceneMap) -> Room:
+def read_room(scene: SceneMap) -> RoomFrame:
     """How the map stands, from its points and keyframes. A map without either is a room all the same."""
     points, (frames, poses) = scene.points.numpy(), _cameras(scene)
     known = len(poses) > 0 and len(points) > 0
     eyes = poses[:, :3, 3][_nearest(frames, scene.pixels.numpy()[:, 0])] if known else points
     shape = surface(points, eyes, max(NORMAL_M, 4 * scene.voxel_m))
-    axes = room_axes(poses, shape)
+    axes = room_axes(points, poses, shape.normals[shape.flat].astype(np.float64))
     ceiling_m = float((poses[:, :3, 3] @ axes[2]).max()) + HEADROOM_M if known else np.inf
     if known and not (points @ axes[2] < ceiling_m).any():
         ceiling_m = np.inf
-    return Room(shape, axes, ceiling_m)
+    return RoomFrame(shape, axes, ceiling_m)
 
 
-def viewpoints(points: Float32[np.ndarray, "n 3"], room: Room, size: tuple[int, int]) -> list[Viewpoint]:
+def viewpoints(points: Float32[np.ndarray, "n 3"], room: RoomFrame, size: tuple[int, int]) -> list[Viewpoint]:
     """From above and from three corners; none of a map without points."""
     if not len(points):
         return []
@@ -257,12 +234,12 @@ def viewpoints(points: Float32[np.ndarray, "n 3"], room: Room, size: tuple[int, 
     across = room.axes[0] if high[0] - low[0] >= high[1] - low[1] else room.axes[1]
     up = room.axes[2]
     ahead = np.cross(up, across)
-    looks = [("From above", -up, ahead)]
+    sides = [("From above", -up, ahead)]
     for name, degrees in CORNERS:
         level = np.cos(np.radians(degrees)) * ahead + np.sin(np.radians(degrees)) * across
-        looks.append((name, level - DOWNWARD * up, up))
+        sides.append((name, level - DOWNWARD * up, up))
     found = []
-    for name, direction, upward in looks:
+    for name, direction, upward in sides:
         camera = fit_camera(framed, direction, upward, size)
         towards = camera.T_world_cam[:3, 3].numpy() - points
         facing = (towards * room.surface.normals).sum(1) / np.linalg.norm(towards, axis=1).clip(1e-9)
@@ -272,9 +249,9 @@ def viewpoints(points: Float32[np.ndarray, "n 3"], room: Room, size: tuple[int, 
 
 def _cameras(scene: SceneMap) -> tuple[Int64[np.ndarray, "c"], Float64[np.ndarray, "c 4 4"]]:
     """Frames and poses of the keyframes, by frame."""
-    kept = sorted(scene.keyframes, key=lambda k: k.frame_index)
-    frames = np.array([k.frame_index for k in kept], np.int64)
-    return frames, np.array([k.camera.T_world_cam.numpy() for k in kept], np.float64).reshape(-1, 4, 4)
+    keyframes = sorted(scene.keyframes, key=lambda k: k.frame_index)
+    frames = np.array([k.frame_index for k in keyframes], np.int64)
+    return frames, np.array([k.camera.T_world_cam.numpy() for k in keyframes], np.float64).reshape(-1, 4, 4)
 
 
 def _nearest(values: Int64[np.ndarray, "c"], wanted: Int[np.ndarray, "n"]) -> Int64[np.ndarray, "n"]:

@@ -19,7 +19,7 @@ WIDTH = 320
 
 
 @dataclass(frozen=True, eq=False)
-class Samples:
+class SurfaceSamples:
     """Points on the faces of a room."""
 
     points: Float32[np.ndarray, "n 3"]
@@ -30,7 +30,7 @@ class Samples:
     """Of its third."""
 
 
-def sample_surface(room: Room, spacing_m: float) -> Samples:
+def sample_surface(room: Room, spacing_m: float) -> SurfaceSamples:
     """One point for every `spacing_m`^2 of surface, in the order of the faces; in each face on the additive sequence
     of M. Roberts (R2, 2018). Draws nothing."""
     a, b, c = (room.vertices[room.faces[:, k]].astype(np.float64) for k in range(3))
@@ -43,10 +43,10 @@ def sample_surface(room: Room, spacing_m: float) -> Samples:
     over = u + v > 1
     u, v = np.where(over, 1 - u, u), np.where(over, 1 - v, v)
     points = a[face] * (1 - u - v)[:, None] + b[face] * u[:, None] + c[face] * v[:, None]
-    return Samples(points.astype(np.float32), face.astype(np.int32), u.astype(np.float32), v.astype(np.float32))
+    return SurfaceSamples(points.astype(np.float32), face.astype(np.int32), u.astype(np.float32), v.astype(np.float32))
 
 
-def seen_by(room: Room, samples: Samples, cameras: Sequence[Camera]) -> Bool[np.ndarray, "n"]:
+def seen_by(room: Room, samples: SurfaceSamples, cameras: Sequence[Camera]) -> Bool[np.ndarray, "n"]:
     """Which points at least one camera sees: facing it, within 2.5 cm of the exact depth, on the instance it shows."""
     renderer = renderer_of(room)
     normals = renderer.face_normals[samples.face]

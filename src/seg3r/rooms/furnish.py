@@ -8,7 +8,7 @@ import numpy as np
 
 from seg3r.rooms import furniture, things
 from seg3r.rooms.furniture import Maker, Rng
-from seg3r.rooms.layout import Layout
+from seg3r.rooms.layout import FloorPlan
 from seg3r.rooms.shape import Shape, Style
 
 Recipe = Callable[["Decorator"], None]
@@ -20,7 +20,7 @@ HEAVY = 0.5
 class Decorator:
     """A layout, a style and a count of what there still may be."""
 
-    def __init__(self, layout: Layout, style: Style, rng: Rng, total: int) -> None:
+    def __init__(self, layout: FloorPlan, style: Style, rng: Rng, total: int) -> None:
         self.layout = layout
         self.style = style
         self.rng = rng

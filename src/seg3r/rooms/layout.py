@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Float64
 
-from seg3r.rooms.mesh import F64, about
+from seg3r.rooms.mesh import about
 from seg3r.rooms.shape import Shape, Surface
 
 Relation = Literal["floor", "wall", "ceiling", "on"]
@@ -23,45 +24,48 @@ CLEARANCE_M = 0.004
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedFurniture:
     """A shape in the room."""
 
     shape: Shape
-    position: F64
+    position: Float64[np.ndarray, "3"]
     """Of the shape's origin, metres."""
     yaw: float
     support: int
     """Place in the list of what it stands on; -1 = the room itself."""
     relation: Relation
-    boxes: F64
-    """[parts 2 3]: low and high corner of every part, in the room."""
+    boxes: Float64[np.ndarray, "parts 2 3"]
+    """Low and high corner of every part, in the room."""
 
-    def low(self) -> F64:
+    def low(self) -> Float64[np.ndarray, "3"]:
         return np.asarray(self.boxes[:, 0].min(0))
 
-    def high(self) -> F64:
+    def high(self) -> Float64[np.ndarray, "3"]:
         return np.asarray(self.boxes[:, 1].max(0))
 
 
-def part_boxes(shape: Shape, position: F64, yaw: float) -> F64:
-    """[parts 2 3] in the room."""
+def part_boxes(
+    shape: Shape, position: Float64[np.ndarray, "3"], yaw: float
+) -> Float64[np.ndarray, "parts 2 3"]:
+    """Low and high corner of every part, in the room."""
     R = about(2, yaw)
     boxes = np.empty((len(shape.parts), 2, 3))
     for k, part in enumerate(shape.parts):
         points = part.vertices @ R.T
         boxes[k] = points.min(0), points.max(0)
-    return boxes + position
+    boxes += position
+    return boxes
 
 
 @dataclass(eq=False)
-class Layout:
+class FloorPlan:
     """A room being furnished. All `add...` return the place in `placed`, or -1 where it does not fit."""
 
     size: tuple[float, float, float]
     rng: np.random.Generator
-    placed: list[Placed] = field(default_factory=list)
-    kept_free: list[F64] = field(default_factory=list)
-    """Boxes [2 3] that furniture may not enter: before doors and windows."""
+    placed: list[PlacedFurniture] = field(default_factory=list)
+    kept_free: list[Float64[np.ndarray, "2 3"]] = field(default_factory=list)
+    """Boxes that furniture may not enter: before doors and windows."""
 
     # ---- the walls: number k has its things facing into the room at yaw `wall_yaw(k)` --------------------------------
 
@@ -71,7 +75,7 @@ class Layout:
     def wall_length(self, k: int) -> float:
         return self.size[0] if k % 2 == 0 else self.size[1]
 
-    def on_wall(self, k: int, along: float, off: float, z: float) -> F64:
+    def on_wall(self, k: int, along: float, off: float, z: float) -> Float64[np.ndarray, "3"]:
         """A point `along` the wall from its middle, `off` it, at height z."""
         R = about(2, self.wall_yaw(k))
         middle = np.array([self.size[0] / 2, self.size[1] / 2, 0.0])
@@ -80,7 +84,10 @@ class Layout:
 
     # ---- placing -----------------------------------------------------------------------------------------------------
 
-    def fits(self, boxes: F64, but: Sequence[int] = (), keep_free: bool = True, margin: float = CLEARANCE_M) -> bool:
+    def fits(
+        self, boxes: Float64[np.ndarray, "parts 2 3"], but: Sequence[int] = (), keep_free: bool = True,
+        margin: float = CLEARANCE_M,
+    ) -> bool:
         """Inside the room, clear of everything but `but` and of the space kept free."""
         low, high = boxes[:, 0].min(0), boxes[:, 1].max(0)
         if (low < (-1e-6, -1e-6, -SUNK_M)).any() or (high > np.array(self.size) + 1e-6).any():
@@ -92,14 +99,15 @@ class Layout:
             if k not in but and other.shape.name != "rug"
         )
 
-    def put(self, shape: Shape, position: F64, yaw: float, support: int = -1, relation: Relation = "floor",
-            but: Sequence[int] = (), keep_free: bool = True, margin: float = CLEARANCE_M) -> int:
+    def put(self, shape: Shape, position: Float64[np.ndarray, "3"], yaw: float, support: int = -1,
+            relation: Relation = "floor", but: Sequence[int] = (), keep_free: bool = True,
+            margin: float = CLEARANCE_M) -> int:
         """Here or not at all."""
         position = np.asarray(position, np.float64)
         boxes = part_boxes(shape, position, yaw)
         if not self.fits(boxes, but, keep_free, margin):
             return -1
-        self.placed.append(Placed(shape, position, yaw, support, relation, boxes))
+        self.placed.append(PlacedFurniture(shape, position, yaw, support, relation, boxes))
         return len(self.placed) - 1
 
     def against_wall(self, shape: Shape, walls: Sequence[int] | None = None, corner: bool = False,
@@ -178,7 +186,7 @@ class Layout:
         return -1
 
 
-def _overlap(a: F64, b: F64, margin: float) -> bool:
+def _overlap(a: Float64[np.ndarray, "m 2 3"], b: Float64[np.ndarray, "k 2 3"], margin: float) -> bool:
     """Whether any box of a comes within `margin` of any box of b, sideways; above each other they may touch."""
     grow = np.array([margin, margin, -0.002])
     low = np.maximum(a[:, None, 0], b[None, :, 0] - grow)

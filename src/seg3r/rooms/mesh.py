@@ -1,6 +1,6 @@
 """Numbers -> triangles: the solids that furniture is made of.
 
-A mesh carries, per vertex, its normal and its texture point: where it lies in the solid's own space, so that grain
+A mesh carries, per vertex, its normal and its texture point: where it lies in the solid's space, so that grain
 and weave follow the part however it is turned. Graphics (pictures, rugs, screens) have texture points in -1..1.
 """
 
@@ -11,14 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float64, Int64
 
 from seg3r.rooms.texture import Material
 
-F64 = npt.NDArray[np.float64]
-I64 = npt.NDArray[np.int64]
 Number = float | int
-Vec = Sequence[Number] | npt.NDArray[np.float64]
+Vec = Sequence[Number] | Float64[np.ndarray, "3"]
 
 _CORNERS = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]], np.float64)
 _QUAD = np.array([[0, 1, 2], [0, 2, 3]])
@@ -28,17 +26,16 @@ _QUAD = np.array([[0, 1, 2], [0, 2, 3]])
 class Mesh:
     """One part of one material. Faces turn counter-clockwise seen from outside."""
 
-    vertices: F64
-    """[n 3], metres."""
-    normals: F64
-    """[n 3], outward, unit length."""
-    coords: F64
-    """[n 3]: the point its texture is a function of."""
-    faces: I64
-    """[f 3]."""
+    vertices: Float64[np.ndarray, "n 3"]
+    """Metres."""
+    normals: Float64[np.ndarray, "n 3"]
+    """Outward, unit length."""
+    coords: Float64[np.ndarray, "n 3"]
+    """The point its texture is a function of."""
+    faces: Int64[np.ndarray, "f 3"]
     material: Material
 
-    def turned(self, R: F64) -> Mesh:
+    def turned(self, R: Float64[np.ndarray, "3 3"]) -> Mesh:
         """Rotated about the origin; the texture turns along."""
         return replace(self, vertices=self.vertices @ R.T, normals=self.normals @ R.T)
 
@@ -47,7 +44,7 @@ class Mesh:
         return replace(self, vertices=self.vertices + np.asarray(by, np.float64))
 
 
-def about(axis: int, angle: float) -> F64:
+def about(axis: int, angle: float) -> Float64[np.ndarray, "3 3"]:
     """Rotation by `angle` radians about axis 0, 1 or 2."""
     c, s = math.cos(angle), math.sin(angle)
     R = np.eye(3)
@@ -59,7 +56,7 @@ def about(axis: int, angle: float) -> F64:
 def box(size: Vec, center: Vec, material: Material, bottom: float = 1.0) -> Mesh:
     """A box; `bottom` scales the lower face (tapered legs and bins). Grain runs along the longest side."""
     half = np.asarray(size, np.float64) / 2
-    vertices: list[F64] = []
+    vertices: list[Float64[np.ndarray, "4 3"]] = []
     normals, faces = [], []
     for axis in range(3):
         for sign in (-1.0, 1.0):
@@ -181,20 +178,22 @@ def blade(
     return Mesh(points, np.concatenate((normal, normal)), coords, faces, material)
 
 
-def _grain(points: F64, half: F64, center: Vec) -> F64:
+def _grain(
+    points: Float64[np.ndarray, "n 3"], half: Float64[np.ndarray, "3"], center: Vec
+) -> Float64[np.ndarray, "n 3"]:
     """Texture points with the longest side first, shifted so that no two parts are cut from one block."""
     order = np.argsort(-half, kind="stable")
     shift = np.asarray(center, np.float64) * (3.1, 5.3, 7.7)
     return np.asarray(points[:, order] + shift)
 
 
-def _signed_power(x: F64, exponent: float) -> F64:
+def _signed_power(x: Float64[np.ndarray, "*n"], exponent: float) -> Float64[np.ndarray, "*n"]:
     """Keeps the sign. What should be 0 is made 0: a small power would make it large."""
     size = np.where(np.abs(x) < 1e-9, 0.0, np.abs(x))
     return np.asarray(np.sign(x) * size**exponent)
 
 
-def _from_z(direction: F64) -> F64:
+def _from_z(direction: Float64[np.ndarray, "3"]) -> Float64[np.ndarray, "3 3"]:
     """A rotation that takes z to `direction`."""
     helper = np.array([1.0, 0.0, 0.0]) if abs(direction[0]) < 0.9 else np.array([0.0, 1.0, 0.0])
     x = np.cross(helper, direction)

@@ -11,8 +11,8 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 import torch
+from jaxtyping import Float64, Int64
 from scipy.ndimage import distance_transform_edt, gaussian_filter1d
 from scipy.sparse import coo_matrix, csr_matrix
 from scipy.sparse.csgraph import dijkstra
@@ -21,8 +21,6 @@ from seg3r.errors import InputError
 from seg3r.geometry import look_at
 from seg3r.rooms.room import PATH_STREAM, Room
 from seg3r.types import Camera
-
-F64 = npt.NDArray[np.float64]
 
 CELL_M = 0.08
 CLEAR_M = 0.42
@@ -87,7 +85,10 @@ def exposure_drift(seed: int, index: int, stops: float) -> float:
     return float(2.0 ** (stops * np.clip(_tremor(rng, np.array([index]))[0] / 1.5, -1, 1)))
 
 
-def _camera(eye: F64, target: F64, shake: F64, K: torch.Tensor, size: tuple[int, int]) -> Camera:
+def _camera(
+    eye: Float64[np.ndarray, "3"], target: Float64[np.ndarray, "3"], shake: Float64[np.ndarray, "3"],
+    K: Float64[torch.Tensor, "3 3"], size: tuple[int, int],
+) -> Camera:
     up = torch.tensor([0.0, 0.0, 1.0], dtype=torch.float64)
     T = look_at(torch.from_numpy(eye), torch.from_numpy(target), up)
     a, b, c = shake
@@ -96,13 +97,15 @@ def _camera(eye: F64, target: F64, shake: F64, K: torch.Tensor, size: tuple[int,
     return Camera(K, T, size)
 
 
-def _tremor(rng: np.random.Generator, t: npt.NDArray[np.int64]) -> F64:
+def _tremor(rng: np.random.Generator, t: Int64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
     """Three slow waves, about -1..1."""
     period, phase = rng.uniform(9, 34, 3), rng.uniform(0, 2 * np.pi, 3)
     return np.asarray(np.sin(2 * np.pi * t[:, None] / period + phase).sum(1) / 2)
 
 
-def _start(room: Room, seed: int, rng: np.random.Generator) -> tuple[float, int, tuple[F64, F64]]:
+def _start(
+    room: Room, seed: int, rng: np.random.Generator
+) -> tuple[float, int, tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 3"]]]:
     """Where to begin (angle about the middle) and which way round, so that the first round is short; and that round."""
     tried = []
     for _ in range(STARTS):
@@ -113,8 +116,10 @@ def _start(room: Room, seed: int, rng: np.random.Generator) -> tuple[float, int,
     return min(tried, key=lambda t: len(t[2][0]))
 
 
-def _round(room: Room, seed: int, number: int, start: float, sense: int) -> tuple[F64, F64]:
-    """Positions [n 2] and gaze targets [n 3] of one round. The first is quick, about ROUND_FRAMES long."""
+def _round(
+    room: Room, seed: int, number: int, start: float, sense: int
+) -> tuple[Float64[np.ndarray, "n 2"], Float64[np.ndarray, "n 3"]]:
+    """Positions and gaze targets of one round. The first is quick, about ROUND_FRAMES long."""
     rng = np.random.default_rng([room.seed, PATH_STREAM, seed, number + 1])
     half = np.array(room.size[:2]) / 2
     first = 0.45 * np.array([math.cos(start), math.sin(start)])
@@ -144,8 +149,8 @@ def _round(room: Room, seed: int, number: int, start: float, sense: int) -> tupl
     return np.stack(columns[:2], 1), np.stack(columns[2:], 1)
 
 
-def _walk(room: Room, corners: F64) -> F64:
-    """[FINE 2]: through free space past the free cells nearest to the corners, rounded."""
+def _walk(room: Room, corners: Float64[np.ndarray, "c 2"]) -> Float64[np.ndarray, "fine 2"]:
+    """`FINE` points through free space past the free cells nearest to the corners, rounded."""
     clear, price, graph = _floor_plan(room)
     shape = clear.shape
     free = clear >= CLEAR_M
@@ -182,7 +187,9 @@ def _walk(room: Room, corners: F64) -> F64:
 
 
 @lru_cache(maxsize=4)
-def _floor_plan(room: Room) -> tuple[F64, F64, csr_matrix[np.float64]]:
+def _floor_plan(
+    room: Room
+) -> tuple[Float64[np.ndarray, "x y"], Float64[np.ndarray, "x y"], csr_matrix[np.float64]]:
     """Distance of each cell to what is tall, the price of walking there, and the graph of free cells."""
     nx, ny = (max(3, int(side / CELL_M)) for side in room.size[:2])
     tall, low = np.zeros((nx + 2, ny + 2), bool), np.zeros((nx + 2, ny + 2), bool)

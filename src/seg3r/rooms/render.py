@@ -59,7 +59,7 @@ class Renderer:
         across = np.cross(b - a, c - a)
         across /= np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-12)
         self.face_normals: Float32[np.ndarray, "f 3"] = across.astype(np.float32)
-        self._kinds, self._table = texture.table(room.materials)
+        self._kinds, self._table = texture.texel_table(room.materials)
         self._curve = _tone_curve()
 
     def render(self, camera: Camera, exposure: float = 1.0, also: Sequence[Camera] = ()) -> Rendered:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, Float32, Int32
+from jaxtyping import Float, Float32, Float64, Int32
 
 from seg3r.errors import InputError
 from seg3r.rooms import furnish, things
 from seg3r.rooms.classes import CLASS_IDS
-from seg3r.rooms.layout import Layout, Placed, Relation
-from seg3r.rooms.mesh import F64, Mesh, Vec, about, slab
+from seg3r.rooms.layout import FloorPlan, PlacedFurniture, Relation
+from seg3r.rooms.mesh import Mesh, Vec, about, slab
 from seg3r.rooms.shape import Style, draw_style
 from seg3r.rooms.texture import COLORS, Material, Pattern, darker, linear, shade_of
 
@@ -98,7 +98,7 @@ def build_room(seed: int) -> Room:
         # Fuller rooms are larger; few are as large as they may be.
         sides = np.sort(rng.uniform(3.5, 4.3 + 0.09 * (total - 10), (2, 2)).min(0) + rng.uniform(0, 0.6, 2))
         x, y = rng.permutation(np.minimum(sides, 6.0))
-        layout = Layout((float(x), float(y), float(rng.uniform(2.4, 2.8))), rng)
+        layout = FloorPlan((float(x), float(y), float(rng.uniform(2.4, 2.8))), rng)
         windows = _openings(layout, style)
         recipe = furnish.RECIPES[int(rng.integers(len(furnish.RECIPES)))]
         decorator = furnish.Decorator(layout, style, rng, total)
@@ -112,7 +112,7 @@ def build_room(seed: int) -> Room:
     return _merged(seed, recipe.__name__, layout, rng, windows)
 
 
-def _openings(layout: Layout, style: Style) -> list[int]:
+def _openings(layout: FloorPlan, style: Style) -> list[int]:
     """A ceiling lamp, a door, one or two windows, and the space before them."""
     rng, (x, y, h) = layout.rng, layout.size
     layout.put(things.ceiling_lamp(rng, style), np.array([x / 2, y / 2, h - 0.1]), 0.0, -1, "ceiling")
@@ -140,7 +140,7 @@ def _openings(layout: Layout, style: Style) -> list[int]:
     return windows
 
 
-def _curtains(layout: Layout, style: Style, windows: list[int]) -> None:
+def _curtains(layout: FloorPlan, style: Style, windows: list[int]) -> None:
     """One at each side of some windows, where nothing stands."""
     rng = layout.rng
     for at in windows:
@@ -160,7 +160,7 @@ def _curtains(layout: Layout, style: Style, windows: list[int]) -> None:
             layout.put(shape, spot, layout.wall_yaw(k), -1, "wall", (at,), keep_free=False)
 
 
-def _merged(seed: int, kind: str, layout: Layout, rng: np.random.Generator, windows: list[int]) -> Room:
+def _merged(seed: int, kind: str, layout: FloorPlan, rng: np.random.Generator, windows: list[int]) -> Room:
     parts: list[tuple[Mesh, int, int]] = [
         (part, 0, CLASS_IDS[name]) for name, part in _shell(layout.size, rng)
     ]
@@ -193,7 +193,7 @@ def _merged(seed: int, kind: str, layout: Layout, rng: np.random.Generator, wind
     )
 
 
-def _info(number: int, p: Placed) -> ObjectInfo:
+def _info(number: int, p: PlacedFurniture) -> ObjectInfo:
     low, high = p.low(), p.high()
     a, b = p.shape.bounds()
     return ObjectInfo(
@@ -202,12 +202,12 @@ def _info(number: int, p: Placed) -> ObjectInfo:
     )
 
 
-def _triple(v: F64) -> tuple[float, float, float]:
+def _triple(v: Float64[np.ndarray, "3"]) -> tuple[float, float, float]:
     x, y, z = (round(float(c), 4) for c in v)
     return x, y, z
 
 
-def _pane(window: Placed) -> F64:
+def _pane(window: PlacedFurniture) -> Float64[np.ndarray, "3 3"]:
     R = about(2, window.yaw)
     _, high = window.shape.bounds()
     middle = window.position + R @ (0.0, -0.05, high[2] / 2)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
-from seg3r.rooms.mesh import F64, Mesh
+from seg3r.rooms.mesh import Mesh
 from seg3r.rooms.texture import COLORS, RGB, Material, darker, linear, shade_of
 
 
@@ -35,7 +36,7 @@ class Shape:
     surfaces: Sequence[Surface] = ()
     attributes: tuple[str, ...] = ()
 
-    def bounds(self) -> tuple[F64, F64]:
+    def bounds(self) -> tuple[Float64[np.ndarray, "3"], Float64[np.ndarray, "3"]]:
         """Low and high corner."""
         points = np.concatenate([p.vertices for p in self.parts])
         return points.min(0), points.max(0)

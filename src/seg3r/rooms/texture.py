@@ -1,4 +1,4 @@
-"""Colours and materials: what a surface looks like, as a row of numbers for the shader."""
+"""Colours and materials: how a surface reflects, as a row of numbers for the shader."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Float32, Float64, Int32
 
 Pattern = Literal[
     "plain", "plaster", "wood", "carpet", "weave", "stripes", "checks", "tiles", "planks", "poster", "rug", "clock",
@@ -45,7 +45,7 @@ class Material:
     """Own light."""
 
 
-def linear(color: Sequence[float] | npt.NDArray[np.float64]) -> RGB:
+def linear(color: Sequence[float] | Float64[np.ndarray, "3"]) -> RGB:
     """sRGB 0..1 to linear light (IEC 61966-2-1, with the power 2.2 for the curve)."""
     r, g, b = (float(c) ** 2.2 for c in color)
     return r, g, b
@@ -59,13 +59,13 @@ def shade_of(name: str, rng: np.random.Generator, spread: float = 0.05) -> RGB:
 
 
 def darker(color: RGB, factor: float) -> RGB:
-    """Scaled, kept in 0..1."""
+    """Scaled, clipped to 0..1."""
     r, g, b = (min(1.0, c * factor) for c in color)
     return r, g, b
 
 
-def table(materials: Sequence[Material]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Pattern numbers [m] and (a, b, scale, contrast, gloss, seed, glow) [m 11] for the shader."""
+def texel_table(materials: Sequence[Material]) -> tuple[Int32[np.ndarray, "m"], Float32[np.ndarray, "m 11"]]:
+    """Pattern numbers and (a, b, scale, contrast, gloss, seed, glow) for the shader."""
     kinds = np.array([PATTERNS.index(m.pattern) for m in materials], np.int32)
     rows = [(*m.a, *m.b, m.scale, m.contrast, m.gloss, m.seed, m.glow) for m in materials]
     return kinds, np.array(rows, np.float32).reshape(-1, 11)

@@ -24,7 +24,11 @@ class Columns:
         return self._arrays[name]
 
     def __setitem__(self, name: str, values: npt.NDArray[Any]) -> None:
-        """Fill the first len(values) rows."""
+        """Fill the first len(values) rows; ValueError for values of another kind or shape."""
+        dtype, shape, _ = self._specs[name]
+        if values.dtype != dtype or values.shape[1:] != shape:
+            wanted = f"{np.dtype(dtype)} [rows, {', '.join(str(n) for n in shape)}]"
+            raise ValueError(f"{name}: {values.dtype} {list(values.shape)} where {wanted} belong")
         self.reserve(len(values))
         self._arrays[name][: len(values)] = values
 
@@ -41,6 +45,14 @@ class Columns:
             grown[: self.capacity] = self._arrays[name]
             self._arrays[name] = grown
         self.capacity = capacity
+
+    def add(self, name: str, dtype: Any, shape: tuple[int, ...], fill: float | int) -> None:
+        """One more column, or another shape for one that is there; what fits of its content stays."""
+        grown = np.full((self.capacity, *shape), fill, dtype)
+        if name in self._arrays:
+            before = self._arrays[name]
+            grown[tuple(slice(0, n) for n in before.shape)] = before
+        self._specs, self._arrays[name] = {**self._specs, name: (dtype, shape, fill)}, grown
 
     def clear(self, row: int) -> None:
         """Give a row its fill values again."""

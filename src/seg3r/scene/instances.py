@@ -17,7 +17,7 @@ F32 = npt.NDArray[np.float32]
 I64 = npt.NDArray[np.int64]
 
 GALLERY = 8
-"""Descriptors kept per instance, chosen to differ (OpenTrack3D specification, 3.4)."""
+"""Descriptors kept per instance, chosen to differ (docs/opentrack3d.md, 3.4)."""
 HEAVIEST = 8.0
 """One observation counts at most so many times the mean weight of its instance's."""
 
@@ -28,7 +28,8 @@ class Instances:
     def __init__(self, features: int, identity: int) -> None:
         self.columns = Columns(
             64,
-            id=(np.int64, (), -1), weight=(np.float32, (), 0), score_sum=(np.float32, (), 0),
+            id=(np.int64, (), -1), score=(np.float32, (), np.nan), weight=(np.float32, (), 0),
+            score_sum=(np.float32, (), 0),
             observations=(np.int32, (), 0), missed=(np.int32, (), 0), first_frame=(np.int64, (), -1),
             last_frame=(np.int64, (), -1), feature=(np.float32, (features,), 0), identity=(np.float32, (identity,), 0),
             gallery=(np.float32, (GALLERY, features), 0), in_gallery=(np.int32, (), 0),
@@ -36,8 +37,9 @@ class Instances:
         )
         self.rows = 0
         """Rows in use or freed: those beyond were never used."""
-        self.next_id = 0
+        self.next_id = 1
         self.name_votes: dict[int, dict[str, float]] = {}
+        self.name_labels: dict[int, tuple[str | None, float]] = {}
         self.sightings: dict[int, tuple[Sighting, ...]] = {}
         self.merged_into: dict[int, int] = {}
         """Of those that ended so; who they became may have ended so too, see `became`."""
@@ -60,6 +62,7 @@ class Instances:
         twin = Instances(0, 0)
         twin.columns, twin.rows, twin.next_id = self.columns.copy(), self.rows, self.next_id
         twin.name_votes = {i: dict(votes) for i, votes in self.name_votes.items()}
+        twin.name_labels = dict(self.name_labels)
         twin.merged_into = dict(self.merged_into)
         twin.sightings = dict(self.sightings)
         twin._row_of, twin._free_rows = dict(self._row_of), list(self._free_rows)
@@ -85,8 +88,8 @@ class Instances:
         """`row` of each."""
         return np.array([self.row(i) for i in ids], np.int64)
 
-    def new(self) -> int:
-        """Row of a new instance."""
+    def new(self, instance_id: int | None = None) -> int:
+        """Row of a new instance; `instance_id`: of one that stood elsewhere and comes back."""
         if self._free_rows:
             row = self._free_rows.pop(0)
         else:
@@ -94,9 +97,10 @@ class Instances:
             self.rows += 1
             self.columns.reserve(self.rows)
         self.columns.clear(row)
-        self.columns["id"][row] = self.next_id
-        self._row_of[self.next_id] = row
-        self.next_id += 1
+        if instance_id is None:
+            instance_id, self.next_id = self.next_id, self.next_id + 1
+        self.columns["id"][row] = instance_id
+        self._row_of[instance_id] = row
         return row
 
     def free(self, instance_id: int) -> None:
@@ -104,6 +108,7 @@ class Instances:
         row = self._row_of.pop(instance_id)
         self.columns["id"][row] = -1
         self.name_votes.pop(instance_id, None)
+        self.name_labels.pop(instance_id, None)
         self.sightings.pop(instance_id, None)
         self._free_rows.append(row)
         self._free_rows.sort()
@@ -129,7 +134,7 @@ class Instances:
                 c["feature"][row] = unit(c["feature"][row] * c["weight"][row] + feature * weight)
                 self._keep_diverse(row, feature)
         if segments.identity is not None and bool(segments.identity[s].any()):
-            # The latest: what a network remembers of a thing changes on the way (MoonSeg3R specification, D20).
+            # The latest: what a network remembers of a thing changes on the way (docs/moonseg3r.md, D20).
             c["identity"][row] = unit(segments.identity[s].numpy())
         c["weight"][row] += weight
         c["score_sum"][row] += score
@@ -164,7 +169,8 @@ class Instances:
             kept[twins // GALLERY] = feature
 
     def merge(self, into: int, other: int) -> None:
-        """Counts add, means are weighted, the looks compete; `other` ends."""
+        """Counts add, means are weighted, the looks compete; of two scores from outside the higher stays; `other` ends,
+        and its label with it."""
         a, b, c = self.row(into), self.row(other), self.columns
         c["feature"][a] = unit(c["feature"][a] * c["weight"][a] + c["feature"][b] * c["weight"][b])
         if c["last_frame"][b] > c["last_frame"][a]:
@@ -173,6 +179,7 @@ class Instances:
             self._keep_diverse(a, look)
         for name in ("weight", "score_sum", "observations"):
             c[name][a] += c[name][b]
+        c["score"][a] = np.fmax(c["score"][a], c["score"][b])
         for name in ("missed", "first_frame", "low"):
             c[name][a] = np.minimum(c[name][a], c[name][b])
         for name in ("last_frame", "high"):

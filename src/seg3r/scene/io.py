@@ -3,36 +3,31 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors import safe_open
 
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
+from seg3r.reading import quoted, reading
 from seg3r.types import Camera, Sighting
 
-FORMAT = "seg3r scene 2"
+FORMAT = "seg3r scene 3"
+READ = (FORMAT, "seg3r scene 2")
+"""Formats that are read; in 2 there were no scores of instances, no labels, and only bare masks in keyframes."""
 
 
 def write(path: Path, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> None:
-    """Write under a temporary name, then rename."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(
-            {n: np.ascontiguousarray(a) for n, a in arrays.items()}, temporary,
-            metadata={FORMAT: json.dumps(header, sort_keys=True)},  # one key: several are written in random order
-        )
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # the library writes files that only their owner may read
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Whole or not at all.
+
+    Raises:
+        InputError: the disk said no.
+    """
+    write_tensors(path, arrays, {FORMAT: json.dumps(header, sort_keys=True)})
 
 
 def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
@@ -43,14 +38,15 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such map; `seg3r run` writes one")
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            if FORMAT not in metadata:
-                raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
-            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[FORMAT])  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: damaged or not a map ({error})") from error
+    with reading(path, "a map"), safe_open(path, "numpy") as file:
+        metadata = file.metadata() or {}
+        known = next((name for name in READ if name in metadata), None)
+        if known is None:
+            raise InputError(f"{path}: not a map of this version (its header says {quoted(', '.join(metadata))})")
+        header = json.loads(metadata[known])
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        return {n: file.get_tensor(n) for n in file.keys()}, header  # noqa: SIM118
 
 
 def write_sightings(

@@ -118,7 +118,7 @@ class Ownership:
         edges = self._of(row)
         spare = np.empty(len(edges), np.int32)
         e, r = self._edges, self._rows
-        spared = kernels.absorb(
+        spared = kernels.absorb_row(
             edges, into, first_of_point, r["first"], r["size"], e["row"], e["point"], e["hits"], e["views"],
             e["next"], e["row_next"], spare,
         )
@@ -147,6 +147,8 @@ class Ownership:
         return row[order], point[order], hits, views
 
     def load(self, row: I32, point: I32, hits: I32, views: I32, first_of_point: I32) -> None:
-        """Fill empty storage with saved edges."""
+        """Fill empty storage with saved edges; ValueError where one is there twice."""
         self.hit(point, row, -2, first_of_point)
+        if int(self._counts[0]) != len(point):
+            raise ValueError("an owner is there twice")
         self._edges["hits"], self._edges["views"] = hits, views

@@ -1,17 +1,25 @@
-"""One point per occupied voxel, found by place in constant time."""
+"""One point per occupied voxel (a cloud from outside may bring more), found by place in constant time."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from seg3r.kernels import grid as kernels
 from seg3r.scene.columns import Columns
+from seg3r.scene.visible import lattice_cells
+from seg3r.types import Segments, View
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I32 = npt.NDArray[np.int32]
 U8 = npt.NDArray[np.uint8]
+
+
+MOST_SURPLUS = 7 * kernels.CELLS
+"""Points that a block of voxels may hold beyond one a voxel."""
 
 
 def inverse(T_to_from: F64) -> F64:
@@ -37,6 +45,7 @@ class PointGrid:
         self._blocks = Columns(
             64, key=(np.int64, (), -1), grid=(np.int32, (kernels.CELLS,), -1),
             members=(np.int32, (kernels.CELLS,), -1), points=(np.int32, (), 0), stamp=(np.int32, (), -1),
+            surplus=(np.int32, (), 0),
         )
         self._slots = np.full(256, -1, np.int32)
 
@@ -68,7 +77,8 @@ class PointGrid:
     def insert(
         self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int, eye: F64 | None = None, reach: int = 0
     ) -> I32:
-        """Rows of the points (in world) after putting them into their voxels. A new stamp counts a new sight.
+        """Rows of the points (in world) after putting them into their voxels; -1 beyond the grid's edge. A new stamp
+        counts a new sight.
 
         Args:
             eye: from where they were seen (in world); with it, a point for whose voxel there is none counts for one at
@@ -89,9 +99,56 @@ class PointGrid:
                 return rows
             self._grow()
 
-    def load(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
-        """Take over saved columns and rebuild the grid."""
+    def take(self, view: View, segments: Segments, stamp: int, reach: int) -> I32:
+        """Points of the segments, and all other confident ones on the same lattice: the room behind the things.
+
+        Returns rows of the segments' points; `stamp` and `reach` as of `insert`.
+        """
+        stride, eye = segments.stride, view.camera.T_world_cam[:3, 3].numpy()
+        rows = self.insert(
+            segments.points.numpy(), segments.colors.numpy(), segments.pixels.numpy().astype(np.int32),
+            segments.frame_index, stamp, eye, reach,
+        )
+        cells, own = lattice_cells(segments, view.camera.size)
+        covered = np.zeros(cells, np.uint8)
+        covered[own] = 1
+        rest_points, rest_colors = np.empty((cells, 3), np.float32), np.empty((cells, 3), np.uint8)
+        rest_pixels = np.empty((cells, 2), np.int32)
+        count = kernels.gather_rest(
+            view.points.numpy(), view.frame.rgb.numpy(), view.confidence.numpy(), stride, covered, rest_points,
+            rest_colors, rest_pixels,
+        )
+        self.insert(
+            rest_points[:count], rest_colors[:count], rest_pixels[:count], segments.frame_index, stamp, eye, reach,
+        )
+        return rows
+
+    def reaches(self, place: F64) -> bool:
+        """Whether a place (in world) lies within the grid."""
+        place_map = self.T_map_world[:3, :3] @ place + self.T_map_world[:3, 3]
+        return bool((np.abs(place_map) < self.edge_m).all())
+
+    @property
+    def edge_m(self) -> float:
+        """How far the grid reaches from its origin along each axis, metres."""
+        return float(kernels.EDGE * self.voxel_m)
+
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """What is to be kept of the points, by name."""
+        return {name: self.table[name][: len(self)] for name in self.table if name != "stamp"}
+
+    def load(self, columns: dict[str, npt.NDArray[Any]]) -> None:
+        """Take over kept columns and rebuild the grid. A voxel may hold several points if they come so: a measurement
+        that falls into it later joins the last of them.
+
+        Raises:
+            ValueError: positions are not within the grid, or crowd in a block of voxels (`MOST_SURPLUS`).
+        """
         count = len(columns["position"])
+        if not (np.abs(columns["position"]) < self.edge_m).all():
+            raise ValueError("point.position is not finite, or beyond the grid's edge")
+        if "normal" in columns:
+            self.table.add("normal", np.float32, (3,), 0)
         for name, values in columns.items():
             self.table[name] = values
         self.first_edge.reserve(self.table.capacity)
@@ -101,11 +158,18 @@ class PointGrid:
             b = self._blocks
             done = kernels.index_points(
                 done, self.table["position"], count, self.voxel_m, self._slots, b["key"], b["points"],
-                b["members"], b["grid"], self._counts,
+                b["members"], b["grid"], b["surplus"], self._counts,
             )
             if done == count:
                 return
-            self._grow()
+            if done < 0:
+                done = -done - 1
+                width = 2 * b["members"].shape[1]
+                if width > kernels.CELLS + MOST_SURPLUS:
+                    raise ValueError(f"more than {MOST_SURPLUS} points in a cube of {kernels.SIDE * self.voxel_m:g} m")
+                b.add("members", np.int32, (width,), -1)
+            else:
+                self._grow()
 
     def locate(self, points: F32, reach: int = 0) -> I32:
         """Row of the point in each place's voxel (or in one at most `reach` voxels off), or -1. Places in world."""
@@ -130,7 +194,7 @@ class PointGrid:
         step = max(1, depth.shape[1] // 80)
         found = kernels.visible_blocks(
             depth, K, T_map_cam, self.voxel_m, tolerance, step,
-            self._slots, self._blocks["key"], self._blocks["stamp"], self._stamp, blocks,
+            self._slots, self._blocks["key"], len(blocks), self._blocks["stamp"], self._stamp, blocks,
         )
         counts = self._blocks["points"][blocks[:found]]
         room = int(counts.sum()) + 1  # the kernel writes one ahead
@@ -153,3 +217,13 @@ class PointGrid:
         T_world_map = inverse(self.T_map_world)
         positions = self.table["position"][: len(self)] if rows is None else self.table["position"][rows]
         return (positions.astype(np.float64) @ T_world_map[:3, :3].T + T_world_map[:3, 3]).astype(np.float32)
+
+    def world_normals(self) -> F32 | None:
+        """[n 3] in world; None where the points came without."""
+        if "normal" not in self.table:
+            return None
+        return (self.table["normal"][: len(self)] @ inverse(self.T_map_world)[:3, :3].T).astype(np.float32)
+
+    def set_world_normals(self, rows: I32, normals: F32) -> None:
+        """Of these points."""
+        self.table["normal"][rows] = normals @ self.T_map_world[:3, :3].T

@@ -6,9 +6,10 @@ from dataclasses import astuple, dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Float32, Float64, Int32
 
 from seg3r.kernels.geometric import joining, patches, pixels, regions, surface
-from seg3r.kernels.geometric.arrays import F32, F64, I32, Pinhole
+from seg3r.kernels.geometric.arrays import Pinhole
 from seg3r.types import Masks, View
 
 STRIP_INSIDE, CLIFF = 0.15, 4.0
@@ -73,36 +74,36 @@ class Affinity:
 
 
 @dataclass(frozen=True)
-class Patches:
+class SurfacePatches:
     """A view cut into patches, and what `Affinity` weighs of them. Joining regions edits the last four."""
 
-    depth_m: F32
-    """[H W], 0 where distrusted."""
+    depth_m: Float32[np.ndarray, "H W"]
+    """0 where distrusted."""
     step: int
     """Image pixels to one reduced pixel."""
-    disparity: F32
-    """[h w] smoothed, 1 / m."""
-    sigma: F32
-    labels: I32
-    """[h w] patch of each reduced pixel, -1 = none."""
-    sums: F64
-    boxes: F32
-    border: F32
-    bounds: I32
+    disparity: Float32[np.ndarray, "h w"]
+    """Smoothed, 1 / m."""
+    sigma: Float32[np.ndarray, "h w"]
+    labels: Int32[np.ndarray, "h w"]
+    """Patch of each reduced pixel, -1 = none."""
+    sums: Float64[np.ndarray, "p sums"]
+    boxes: Float32[np.ndarray, "p 6"]
+    border: Float32[np.ndarray, "p p border"]
+    bounds: Int32[np.ndarray, "p"]
 
 
 @dataclass(frozen=True)
 class GeometricSegmenter:
     """View -> disjoint Masks of objects, and of floors, walls and ceilings; class-agnostic, deterministic.
 
-    1. Smooth depth, edges kept, in disparity, where planes are linear in the image and the noise of structured light
-       is nearly constant; fit a plane around each pixel.
+    1. Smooth depth up to its edges, in disparity, where planes are linear in the image and the noise of structured
+       light is nearly constant; fit a plane around each pixel.
     2. Patches: a graph over pixels cut where depth jumps, normals turn or colour changes (Felzenszwalb & Huttenlocher,
        IJCV 2004). Colour alone parts flat things (rugs, posters, doors) from the plane they lie in.
     3. Bounding planes: what has nothing of the scene behind it is floor, wall or ceiling, whichever way is up.
     4. Objects: the two bordering patches with the highest `Affinity` join, again and again, while that is positive.
        Concave borders part (locally convex connected patches: Stein et al., CVPR 2014; Karpathy et al., ICRA 2013;
-       Tateno et al., IROS 2015), unless both sides look alike: a sofa's arm against its seat. That the relations of
+       Tateno et al., IROS 2015), unless both sides are alike: a sofa's arm against its seat. That the relations of
        patches are weighed together follows Richtsfeld et al., IROS 2012, who learn them.
 
     Only the camera's frame is used: a rigid motion of the world changes nothing. A mask's score says how clearly it
@@ -160,15 +161,15 @@ class GeometricSegmenter:
         count = region.size
         full = pixels.expand(p.labels, p.disparity, p.sigma, p.depth_m, p.step, SAME_SURFACE, SAME_DEPTH)
         sizes = np.bincount(region[full[full >= 0]], minlength=count)
-        kept = np.flatnonzero(sizes >= self.min_pixels)
+        large = np.flatnonzero(sizes >= self.min_pixels)
         slots = np.full(count, -1, np.int32)
-        slots[kept] = np.arange(kept.size)
-        area, rim = p.sums[kept, regions.AREA], p.sums[kept, regions.RIM]
-        scores = np.maximum(apart[kept] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
-        masks = pixels.masks_of(full, slots[region], kept.size)
+        slots[large] = np.arange(large.size)
+        area, rim = p.sums[large, regions.AREA], p.sums[large, regions.RIM]
+        scores = np.maximum(apart[large] * (1.0 - 0.5 * rim / area) * area / (area + self.half_pixels), 1e-3)
+        masks = pixels.masks_of_labels(full, slots[region], large.size)
         return Masks(torch.from_numpy(masks).to(device), torch.from_numpy(scores.astype(np.float32)).to(device))
 
-    def patches(self, view: View) -> Patches:
+    def patches(self, view: View) -> SurfacePatches:
         """Steps 1 to 3: what is joined next."""
         depth = torch.where(view.confidence > 0, view.depth, torch.zeros_like(view.depth))
         depth_m = np.ascontiguousarray(depth.cpu().numpy())
@@ -193,13 +194,14 @@ class GeometricSegmenter:
             sums, disparity, sigma, pinhole,
             self.bounds_share, self.bounds_misfit, self.bounds_behind, self.bounds_tolerance_m,
         )
-        return Patches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
+        return SurfacePatches(depth_m, step, disparity, sigma, labels, sums, boxes, border, bounds)
 
     def _cut(
-        self, disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole
-    ) -> tuple[I32, int]:
+        self, disparity: Float32[np.ndarray, "h w"], sigma: Float32[np.ndarray, "h w"],
+        planes: Float32[np.ndarray, "h w k"], color: Float32[np.ndarray, "h w 3"], pinhole: Pinhole,
+    ) -> tuple[Int32[np.ndarray, "h w"], int]:
         """Patch of each reduced pixel, -1 where there is none, and how many there are."""
-        right, down = patches.edge_weights(
+        right, down = patches.patch_edge_weights(
             disparity, sigma, planes, color, pinhole, self.jump, self.angle, self.contrast
         )
         labels, count = patches.graph_patches(right, down, disparity, self.scale, self.patch_pixels, self.max_patches)

@@ -80,7 +80,7 @@ class Sam3:
                 )
                 score = found.pred_logits.float().sigmoid() * found.presence_logits.float().sigmoid()
                 which, query = (score >= self.threshold).nonzero(as_tuple=True)
-                # Cut at the model's own size for now: few of these masks will be left.
+                # Cut at the model's size for now: few of these masks will be left.
                 masks.append(found.pred_masks[which, query].float())
                 boxes.append(found.pred_boxes[which, query].float())
                 scores.append(score[which, query])
@@ -98,7 +98,7 @@ class Sam3:
 
 
 def repeated(seen: Any, count: int) -> Any:
-    """What the image encoder said of one image, as of `count` equal ones; nothing is copied."""
+    """What the image encoder gave for one image, as of `count` equal ones; nothing is copied."""
     def wide(maps: Sequence[Tensor]) -> tuple[Tensor, ...]:
         return tuple(m.expand(count, *m.shape[1:]) for m in maps)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from jaxtyping import Bool, Float64
 
 from seg3r.errors import InputError
 from seg3r.types import Camera, check_camera
@@ -15,6 +16,8 @@ PLAUSIBLE_DEPTH_M = (0.1, 20.0)
 """Where the median depth of a room lies, whatever the sensor."""
 TYPICAL_DEPTH_M = 2.0
 """Orders the guesses where the unit is wrong."""
+JUMP_M = 1000.0
+"""No camera moves so far from one frame to the next."""
 ASPECT_TOLERANCE = 0.01
 OFF_CENTRE = 0.2
 """Of the image: a principal point farther than this from the middle, along both axes, belongs to another size."""
@@ -68,3 +71,24 @@ def check_unit(median_m: float, median_raw: float, origin: Path) -> None:
         f"{origin}: the median depth is {median_m:.3g} m, read as {_UNITS.get(round(used, 1), f'1/{used:g} m')}: "
         f"{guess}; state how many units make a metre in depth_scale.txt"
     )
+
+
+def strays(positions: Float64[np.ndarray, "n 3"]) -> Bool[np.ndarray, "n"]:
+    """Cameras that stand nowhere near their neighbours in time.
+
+    Positions are strung into tracks: each goes to the track that ended nearest by, within `JUMP_M` along every axis, or
+    begins one. All but the longest (the first of equals) are stray, so that a recording without a jump loses nothing,
+    and one whose first camera is the wrong one only that.
+    """
+    with np.errstate(over="ignore"):
+        if not (np.abs(np.diff(positions, axis=0)) > JUMP_M).any():
+            return np.zeros(len(positions), np.bool_)
+        ends, track = np.empty_like(positions), np.empty(len(positions), np.int64)
+        count = 0
+        for n, position in enumerate(positions):
+            apart = np.abs(ends[:count] - position).max(1, initial=0.0)
+            nearest = int(apart.argmin()) if count else 0
+            if not count or apart[nearest] > JUMP_M:
+                nearest, count = count, count + 1
+            ends[nearest], track[n] = position, nearest
+    return np.asarray(track != np.bincount(track).argmax())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import torch
 
 from seg3r.errors import InputError
+from seg3r.geometry import rounded_pose
 from seg3r.sources import align
-from seg3r.sources.check import check_same_view, check_unit, checked_camera
-from seg3r.sources.read import UnusableError, metres, pinhole, reading, rgb_pixels
+from seg3r.sources.check import JUMP_M, check_same_view, check_unit, checked_camera, strays
+from seg3r.sources.read import UnusableError, metres, part_of_frame, pinhole, rgb_pixels
 from seg3r.sources.recording import check_stride, mask_folders, reasons
 from seg3r.sources.shots import Shot
 from seg3r.types import Camera, Frame, check_camera
@@ -23,6 +25,7 @@ from seg3r.types import Camera, Frame, check_camera
 SAMPLES = 5
 """Frames looked at when a recording is opened: sizes, unit of the depth."""
 
+_STRAY = f"pose more than {JUMP_M / 1000:g} km off"
 _SOME_K = torch.from_numpy(pinhole(1.0, 1.0, 1.0, 1.0))
 """Sound, so that a camera made with it stands or falls with its pose."""
 
@@ -97,11 +100,14 @@ class ListedRecording:
         return self.iterate()
 
     def iterate(self, start: int = 0) -> Iterator[Frame]:
-        """From position `start`; nothing before it is read. Raises InputError where no frame at all is usable."""
+        """From position `start`; no image before it is read. Raises InputError where no frame at all is usable."""
         self.skipped = Counter()
         example, found = "", False
+        stray = self._strays
         for shot in self.shots[start:]:
             try:
+                if shot.index in stray:
+                    raise UnusableError(_STRAY, shot.stem)
                 frame = self._frame(shot)
             except UnusableError as problem:
                 self.skipped[problem.reason] += 1
@@ -135,7 +141,9 @@ class ListedRecording:
             except UnusableError as problem:
                 skipped[problem.reason] += 1
                 continue
-            if pose is not None:
+            if shot.index in self._strays:
+                skipped[_STRAY] += 1
+            elif pose is not None:
                 positions.append(pose[:3, 3])
         if self.calibration is not None:
             path = np.array(positions).reshape(-1, 3)
@@ -146,6 +154,21 @@ class ListedRecording:
                 "median_depth_m": self._sample.median_depth_m, "missing_depth": self._sample.missing_depth,
             }
         return told | {"masks": mask_folders(self.root), "skipped": dict(skipped)}
+
+    @cached_property
+    def _strays(self) -> frozenset[int]:
+        """Index of each frame whose pose is sound, but nowhere near those before and after it. Reads every pose."""
+        placed, positions = [], []
+        for shot in self.shots:
+            try:
+                pose = self._pose(shot)
+            except UnusableError:
+                continue
+            if pose is not None:
+                placed.append(shot.index)
+                positions.append(pose[:3, 3])
+        astray = strays(np.array(positions, np.float64).reshape(-1, 3))
+        return frozenset(np.array(placed, np.int64)[astray].tolist())
 
     def _frame(self, shot: Shot) -> Frame:
         pose = self._pose(shot)
@@ -166,13 +189,13 @@ class ListedRecording:
                 raise UnusableError("colour and depth do not overlap", shot.stem)
             T_world_cam = T_world_cam if T is None else T_world_cam @ T
         K = self._K if shot.K is None else self._own_intrinsics(shot, shot.K, size)
-        return Frame(shot.index, shot.time_s, rgb, depth, Camera(K, T_world_cam, size))
+        return Frame(shot.index, shot.time_s, rgb, depth, Camera(K, rounded_pose(T_world_cam), size))
 
     def _own_intrinsics(
         self, shot: Shot, read: Callable[[], npt.NDArray[np.float64]], size: tuple[int, int]
     ) -> torch.Tensor:
         """Of this frame alone."""
-        with reading("intrinsics", shot.stem):
+        with part_of_frame("intrinsics", shot.stem):
             K = read()
         try:
             color = checked_camera(K, self._sample.color_size, "intrinsics")
@@ -192,7 +215,7 @@ class ListedRecording:
             raise UnusableError(shot.problem, shot.stem)
         if shot.pose is None:
             return None
-        with reading("pose", shot.stem):
+        with part_of_frame("pose", shot.stem):
             pose = shot.pose()
         try:
             check_camera(Camera(_SOME_K, torch.from_numpy(pose), (2, 2)))
@@ -203,7 +226,7 @@ class ListedRecording:
     def _rgb(self, shot: Shot) -> torch.Tensor:
         if shot.rgb is None:
             raise UnusableError("colour missing", shot.stem)
-        with reading("colour", shot.stem), shot.rgb() as image:
+        with part_of_frame("colour", shot.stem), shot.rgb() as image:
             pixels = rgb_pixels(image, self.upright)
         H, W = self._sample.color_size
         if pixels.shape[:2] != (H, W):
@@ -222,7 +245,7 @@ class ListedRecording:
         """The depth file's numbers, and metres."""
         if shot.depth is None:
             raise UnusableError("depth missing", shot.stem)
-        with reading("depth", shot.stem):
+        with part_of_frame("depth", shot.stem):
             numbers = shot.depth()
             depth = metres(numbers, self.calibration.per_metre if self.calibration else None)
         if not depth.any():
@@ -268,7 +291,7 @@ class ListedRecording:
     def _opened_size(self, shot: Shot) -> tuple[int, int]:
         if shot.rgb is None:
             raise UnusableError("colour missing", shot.stem)
-        with reading("colour", shot.stem), shot.rgb() as image:
+        with part_of_frame("colour", shot.stem), shot.rgb() as image:
             if self.upright:
                 return rgb_pixels(image, upright=True).shape[:2]
             return (int(image.size[1]), int(image.size[0]))

@@ -4,7 +4,7 @@ Segmentation" (IJCV 2004), as in ScanNet's Segmentator."""
 from __future__ import annotations
 
 import numpy as np
-from jaxtyping import Float32, Int64, Integer
+from jaxtyping import Float, Float32, Int64, Integer
 
 from seg3r.errors import InputError
 from seg3r.kernels import superpoints as kernel
@@ -52,7 +52,7 @@ def segment_graph(
     return kernel.segment(_ascending(weights), weights, edges, count, np.float32(k), min_size)
 
 
-def check_graph(points: Float32[np.ndarray, "n 3"], rows: Integer[np.ndarray, "r d"], noun: str) -> None:
+def check_graph(points: Float[np.ndarray, "n 3"], rows: Integer[np.ndarray, "r d"], noun: str) -> None:
     """Raises InputError for a point that is not finite, or an edge or face that names none."""
     bad = ~np.isfinite(points).all(axis=1)
     if bad.any():

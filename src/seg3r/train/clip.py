@@ -1,4 +1,4 @@
-"""The bundled twin of SigLIP: a SiglipModel of 3 M parameters, so that the adapter of the big one loads it."""
+"""The bundled small SigLIP: a SiglipModel of 3 M parameters, so that the adapter of the big one loads it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.language.image_text import image_vectors, prepared, text_vectors
+from seg3r.language.image_text import image_vectors, prepared_crops, text_vectors
 from seg3r.train.data.samples import RegionSample
-from seg3r.train.data.tokenizers import kept_tokenizer, phrase_tokenizer
+from seg3r.train.data.tokenizers import phrase_tokenizer, stored_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
 from seg3r.weights.pretrained import transformers
 
@@ -34,6 +34,7 @@ def train_clip(
     batch: Callable[[int], list[RegionSample]],
     text_batch: Callable[[int], list[TextPair]],
     steps: int,
+    *,
     out: Path,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -44,7 +45,7 @@ def train_clip(
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin on crops and phrases; goes on where an interrupted call stopped.
+    """Train one on crops and phrases; goes on where an interrupted call stopped.
 
     Args:
         batch: step -> crops with what is true and false of each; the same for the same step.
@@ -57,20 +58,22 @@ def train_clip(
     Returns:
         `out/model`.
     """
-    tokenizer = kept_tokenizer(out / "tokens", lambda: phrase_tokenizer(
+    tokenizer = stored_tokenizer(out / "tokens", lambda: phrase_tokenizer(
         [text for step in range(SURVEY) for text in _texts(batch(step), text_batch(step))], VOCABULARY, LENGTH
     ))
     with seeded(seed):
         model = tiny_siglip(len(tokenizer), tokenizer.pad_token_id, tokenizer.eos_token_id)
     model.to(device)
     loss = PhraseLoss(model, tokenizer, batch, text_batch, text_weight, seed, torch.device(device))
-    hours = learn(model, loss, steps, out, peak, warmup, progress=progress)
+    hours = learn(model, loss, steps, out=out, peak=peak, warmup=warmup, progress=progress)
     card = {"trains": "clip", "command": command, "data": data, "seed": seed, "steps": steps, "hours": round(hours, 3),
             "peak_learning_rate": peak, "loss": round(mean_loss(out), 4)}
     prepare = {"image_processor_type": "SiglipImageProcessor", "do_pad": True, "do_resize": True,
                "size": {"height": IMAGE, "width": IMAGE}, "resample": 3, "image_mean": MEAN, "image_std": STD}
     files = {"preprocessor_config.json": json.dumps(prepare, indent=1)}
-    write_folder(model, lambda m: loss.cosines(m, batch(0)), out / "model", files, tokenizer, card)
+    write_folder(
+        model, lambda m: loss.cosines(m, batch(0)), out / "model", files=files, tokenizer=tokenizer, card=card
+    )
     return out / "model"
 
 
@@ -140,7 +143,7 @@ class PhraseLoss:
 
 
 def truth_matrix(samples: Sequence[RegionSample], place: dict[str, int]) -> Float32[Tensor, "b u"]:
-    """1 where phrase u is true of crop b, -1 where false, 0 where nobody said.
+    """1 where phrase u is true of crop b, -1 where false, 0 where it is not known.
 
     Args:
         place: phrase -> column.
@@ -153,12 +156,12 @@ def truth_matrix(samples: Sequence[RegionSample], place: dict[str, int]) -> Floa
 
 
 def _squares(crops: Sequence[UInt8[Tensor, "_ _ 3"]]) -> Tensor:
-    return prepared(crops, IMAGE, "pad", MEAN, STD)
+    return prepared_crops(crops, IMAGE, "pad", MEAN, STD)
 
 
 def _texts(samples: Sequence[RegionSample], pairs: Sequence[TextPair]) -> list[str]:
-    said = [text for s in samples for text in (*s.true, *s.false)]
-    return said + [text for pair in pairs for text in pair[:2]]
+    phrases = [text for s in samples for text in (*s.true, *s.false)]
+    return phrases + [text for pair in pairs for text in pair[:2]]
 
 
 def _sigmoid_loss(logits: Tensor, truth: Tensor) -> Tensor:

@@ -19,10 +19,10 @@ from torch.nn import functional
 from seg3r.geometry import invert
 from seg3r.models.cut3r import Cut3r, Cut3rConfig, Pose
 from seg3r.train.data.walks import Walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
 
-TWIN = Cut3rConfig(
+BUNDLED = Cut3rConfig(
     stem=(16, 32, 96), encoder_width=192, encoder_depth=8, encoder_heads=3, decoder_width=128, decoder_depth=4,
     decoder_heads=2, state_heads=4, states=96, slots=16, memory_depth=1, pyramid=(24, 48, 96, 128), features=32,
     last=16, focal=0.79, world=False,
@@ -127,25 +127,25 @@ class Curriculum:
     def depth(self, step: int, frames: int = 16) -> Tensor:
         """Of unrelated frames, each the first that the network sees."""
         batch = self.batches(step, frames, 1)
-        said, _ = self.model(batch.images[:, 0].to(self.device), self.model.initial(frames))
-        return point_loss(said.points, said.confidence, batch.points[:, 0].to(self.device))
+        prediction, _ = self.model(batch.images[:, 0].to(self.device), self.model.initial(frames))
+        return point_loss(prediction.points, prediction.confidence, batch.points[:, 0].to(self.device))
 
     def clips(self, step: int, clips: int, length: int) -> Tensor:
         """Of clips, frame after frame."""
         batch = self.batches(step, clips, length)
         carried, losses = self.model.initial(clips), []
         for t in range(length):
-            said, carried = self.model(batch.images[:, t].to(self.device), carried)
-            loss = point_loss(said.points, said.confidence, batch.points[:, t].to(self.device))
-            losses.append(loss + pose_loss(said.pose, batch.poses[:, t].to(self.device)))
+            prediction, carried = self.model(batch.images[:, t].to(self.device), carried)
+            loss = point_loss(prediction.points, prediction.confidence, batch.points[:, t].to(self.device))
+            losses.append(loss + pose_loss(prediction.pose, batch.poses[:, t].to(self.device)))
         return torch.stack(losses).mean()
 
     @torch.no_grad()
     def probe(self) -> Tensor:
         """Depths of one frame that no step saw, metres."""
         image = self.batches(1 << 30, 1, 1).images[:, 0].to(self.device)
-        said, _ = self.model(image, self.model.initial())
-        depth: Tensor = said.points[..., 2]
+        prediction, _ = self.model(image, self.model.initial())
+        depth: Tensor = prediction.points[..., 2]
         return depth
 
 
@@ -153,15 +153,18 @@ def train_cut3r(
     walks: Walks,
     out: Path,
     depth_steps: int,
+    *,
     clip_steps: int,
     seed: int = 0,
     device: torch.device | str = "cpu",
-    config: Cut3rConfig = TWIN,
+    config: Cut3rConfig = BUNDLED,
     peak: float = 6e-4,
+    depth_warmup: int = 300,
+    clip_warmup: int = 200,
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    context: DistributedContext | None = None,
 ) -> Path:
     """Depth for `depth_steps`, then clips of four frames for half of `clip_steps` and of eight for the rest. Goes on
     where an interrupted call stopped.
@@ -169,32 +172,38 @@ def train_cut3r(
     Args:
         out: folder of the run; its `model/` is what `load_cut3r` reads.
         peak: learning rate for depth; clips learn at half of it.
+        depth_warmup, clip_warmup: steps until it is reached.
         command, data: for the card.
-        crew: the processes that train together; None: this one, on `device`.
+        context: the processes that train together; None: this one, on `device`.
     Returns:
         `out/model`.
     """
     with seeded(seed):
         model = Cut3r(config)
-    crew = crew or Crew(device)
-    model.to(crew.device)
-    lesson = Curriculum(model, ClipBatches(walks, seed), crew.device)
-    hours = learn(model, lesson.depth, depth_steps, out / "depth", peak, 300, progress=progress, crew=crew)
-    short = clip_steps // 2 * crew.count
+    context = context or DistributedContext(device)
+    model.to(context.device)
+    curriculum = Curriculum(model, ClipBatches(walks, seed), context.device)
+    hours = learn(
+        model, curriculum.depth, depth_steps, out=out / "depth", peak=peak, warmup=depth_warmup, progress=progress,
+        context=context,
+    )
+    short = clip_steps // 2 * context.count
 
     def clips(step: int) -> Tensor:
-        return lesson.clips(step, 4, 4) if step < short else lesson.clips(step, 2, 8)
+        return curriculum.clips(step, 4, 4) if step < short else curriculum.clips(step, 2, 8)
 
-    hours += learn(model, clips, clip_steps, out, peak / 2, 200, progress=progress, crew=crew)
-    if not crew.main:
+    hours += learn(
+        model, clips, clip_steps, out=out, peak=peak / 2, warmup=clip_warmup, progress=progress, context=context
+    )
+    if not context.main:
         return out / "model"
     card = {"trains": "cut3r", "command": command, "data": data, "seed": seed, "depth_steps": depth_steps,
-            "clip_steps": clip_steps, "processes": crew.count, "hours": round(hours, 3), "peak_learning_rate": peak,
+            "clip_steps": clip_steps, "processes": context.count, "hours": round(hours, 3), "peak_learning_rate": peak,
             "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:
         assert isinstance(of, Cut3r)
-        return Curriculum(of, lesson.batches, lesson.device).probe()
+        return Curriculum(of, curriculum.batches, curriculum.device).probe()
 
-    write_weights(model, probe, out / "model", asdict(config), card, tolerance=0.05)
+    write_weights(model, probe, out / "model", config=asdict(config), card=card, tolerance=0.05)
     return out / "model"

@@ -1,6 +1,6 @@
 """One training in several processes, a GPU each, as `accelerate launch` or `torchrun` start them.
 
-Every process holds the whole model and sees a lesson of its own at every step; gradients are averaged, so all take the
+Every process holds the whole model and sees a sample of its own at every step; gradients are averaged, so all take the
 same step. Only the main one writes.
 """
 
@@ -21,7 +21,7 @@ PATIENCE = timedelta(days=7)
 """The others wait while the main process prepares data, however long that takes."""
 
 
-class Crew:
+class DistributedContext:
     """The processes of a training: one, unless a launcher says otherwise (WORLD_SIZE in the environment)."""
 
     def __init__(self, device: torch.device | str = "cpu") -> None:
@@ -49,8 +49,8 @@ class Crew:
         """Whether this one writes."""
         return self.rank == 0
 
-    def lesson(self, step: int) -> int:
-        """Which of all lessons this process takes at a step; those of one step are `count` in a row."""
+    def sample_index(self, step: int) -> int:
+        """Which of all training samples this process takes at a step; those of one step are `count` in a row."""
         return step * self.count + self.rank
 
     @contextmanager
@@ -74,8 +74,8 @@ class Crew:
         grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in weights]
         has = torch.tensor([float(p.grad is not None) for p in weights] + [loss], device=self.device)
         flat: Tensor = reduce(torch.cat([has, *(g.float().flatten() for g in grads)]), "mean")
-        told, rest = flat[: len(has)].tolist(), torch.split(flat[len(has) :], [p.numel() for p in weights])
-        for p, share, mean in zip(weights, told[:-1], rest, strict=True):
+        shares, rest = flat[: len(has)].tolist(), torch.split(flat[len(has) :], [p.numel() for p in weights])
+        for p, share, mean in zip(weights, shares[:-1], rest, strict=True):
             if share:
                 p.grad = mean.view_as(p).to(p.dtype).clone()
-        return float(told[-1])
+        return float(shares[-1])

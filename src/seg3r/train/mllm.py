@@ -1,4 +1,4 @@
-"""The bundled twin of Qwen2.5-VL: the same class with 4 M parameters, so that the adapter of the big one loads it."""
+"""The bundled small Qwen2.5-VL: the same class with 4 M parameters, so that the adapter of the big one loads it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.language.chat import QwenReader, padded
-from seg3r.train.data.samples import ChatSample, Sight
-from seg3r.train.data.tokenizers import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, kept_tokenizer
+from seg3r.train.data.samples import ChatSample, WordSample
+from seg3r.train.data.tokenizers import CHAT_END, IMAGE, IMAGE_END, IMAGE_START, VIDEO, chat_tokenizer, stored_tokenizer
 from seg3r.train.loop import learn, mean_loss, seeded, write_folder
 from seg3r.weights.pretrained import transformers
 
@@ -35,13 +35,14 @@ TEMPLATE = (
     "{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-"""Turns as Qwen writes them; no system turn, which would cost tokens and say nothing."""
+"""Turns as Qwen writes them; no system turn, which would cost tokens for nothing."""
 
 
 def train_mllm(
-    sights: Callable[[int], list[Sight]],
+    pictures: Callable[[int], list[WordSample]],
     words: Callable[[int], list[ChatSample]],
     batch: Callable[[int], list[ChatSample]],
+    *,
     steps: int,
     out: Path,
     seed: int = 0,
@@ -54,12 +55,12 @@ def train_mllm(
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
 ) -> Path:
-    """Train a twin: first its eyes, to see what there is to tell, then its words on questions without pictures, short
-    ones first, then the whole. Learnt together from nothing, words find out that pictures, or other words, say
-    something only after a long time. Goes on where an interrupted call stopped.
+    """Train one: first its vision, by naming what a picture shows, then its language on questions without pictures,
+    short ones first, then the whole. Learnt together from nothing, language makes use of pictures, or of other words,
+    only after a long time. Goes on where an interrupted call stopped.
 
     Args:
-        sights: step -> pictures and what to see in them, for the first `eye_steps`.
+        pictures: step -> pictures and the words for what they show, for the first `eye_steps`.
         words: step -> questions without pictures and answers, for the next `word_steps`.
         batch: step -> questions and answers; the same for the same step.
         out: folder of the run; its `model/` is what `LocalChat` loads.
@@ -75,18 +76,22 @@ def train_mllm(
         tokenizer.chat_template = TEMPLATE
         return tokenizer
 
-    tokenizer = kept_tokenizer(out / "tokens", survey)
+    tokenizer = stored_tokenizer(out / "tokens", survey)
     with seeded(seed):
         model = tiny_qwen(tokenizer)
     model.to(device)
     read = QwenReader(tokenizer, model.config.image_token_id, PATCH, MERGE, FRAMES, PIXELS, MEAN, STD)
     with seeded(seed + 1):
-        eyes = Eyes(model, read, sights, torch.device(device))
-    hours = learn(eyes, eyes.loss, eye_steps, out / "eyes", peak, warmup, progress=progress)
-    spoken = AnswerLoss(model, read, words, torch.device(device))
-    hours += learn(model, spoken, word_steps, out / "words", peak, min(warmup, word_steps), progress=progress)
+        vision = VisionPretraining(model, read, pictures, torch.device(device))
+    hours = learn(
+        vision, vision.loss, eye_steps, out=out / "vision", peak=peak, warmup=warmup, progress=progress
+    )
+    language = AnswerLoss(model, read, words, torch.device(device))
+    hours += learn(
+        model, language, word_steps, out=out / "words", peak=peak, warmup=min(warmup, word_steps), progress=progress
+    )
     loss = AnswerLoss(model, read, batch, torch.device(device))
-    hours += learn(model, loss, steps, out, peak, warmup, progress=progress)
+    hours += learn(model, loss, steps, out=out, peak=peak, warmup=warmup, progress=progress)
     card = {"trains": "mllm", "command": command, "data": data, "seed": seed, "steps": steps,
             "eye_steps": eye_steps, "word_steps": word_steps,
             "hours": round(hours, 3),
@@ -95,34 +100,37 @@ def train_mllm(
                "temporal_patch_size": FRAMES, "min_pixels": PIXELS[0], "max_pixels": PIXELS[1],
                "image_mean": MEAN, "image_std": STD}
     files = {"preprocessor_config.json": json.dumps(prepare, indent=1)}
-    write_folder(model, lambda m: loss.log_chances(m, batch(0)), out / "model", files, tokenizer, card, tolerance=0.05)
+    write_folder(
+        model, lambda m: loss.log_chances(m, batch(0)), out / "model", files=files, tokenizer=tokenizer, card=card,
+        tolerance=0.05,
+    )
     return out / "model"
 
 
-class Eyes(nn.Module):
+class VisionPretraining(nn.Module):
     """The half of a model that sees, with a linear reader on top: from the mean of an image's tokens to its words."""
 
     def __init__(
-        self, model: Any, read: QwenReader, sights: Callable[[int], list[Sight]], device: torch.device
+        self, model: Any, read: QwenReader, pictures: Callable[[int], list[WordSample]], device: torch.device
     ) -> None:
         super().__init__()
         self.visual = model.model.visual
-        self._see, self._read, self._sights, self._device = [model.model.get_image_features], read, sights, device
-        kinds = zip(*(sight.words for step in range(SURVEY) for sight in sights(step)), strict=True)
+        self._see, self._read, self._pictures, self._device = [model.model.get_image_features], read, pictures, device
+        kinds = zip(*(picture.words for step in range(SURVEY) for picture in pictures(step)), strict=True)
         self._words = [{word: i for i, word in enumerate(sorted(set(words)))} for words in kinds]
         width = model.config.text_config.hidden_size
         self.heads = nn.ModuleList(nn.Linear(width, len(words)) for words in self._words).to(device)
 
     def loss(self, step: int) -> Tensor:
         """Cross-entropy of the words, summed over their kinds; a word that was not surveyed does not count."""
-        sights = self._sights(step)
-        parts = [self._read.patches(sight.image) for sight in sights]
+        pictures = self._pictures(step)
+        parts = [self._read.patches(picture.image) for picture in pictures]
         grids = torch.tensor([[1, h, w] for _, (h, w) in parts], device=self._device)
         tokens = self._see[0](torch.cat([p for p, _ in parts]).to(self._device), grids).pooler_output
         seen = torch.stack([each.mean(0) for each in tokens])
         losses = []
         for kind, (head, words) in enumerate(zip(self.heads, self._words, strict=True)):
-            wanted = torch.tensor([words.get(sight.words[kind], -100) for sight in sights], device=self._device)
+            wanted = torch.tensor([words.get(picture.words[kind], -100) for picture in pictures], device=self._device)
             losses.append(functional.cross_entropy(head(seen).float(), wanted))
         return torch.stack(losses).sum()
 

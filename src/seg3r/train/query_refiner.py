@@ -1,7 +1,7 @@
 """The query refiner of MoonSeg3R (arXiv 2512.15577, section 3) learns from clips whose masks nobody named.
 
 All but the refiner is frozen, so a clip's tokens, features, masks, and what of it comes back from memory are made once
-and kept; a step reads them.
+and written; a step reads them.
 """
 
 from __future__ import annotations
@@ -15,18 +15,19 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int32, UInt8
 from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.embed.refined_queries import LEAST_COVERED, DenseFeatures, tokens_on
 from seg3r.errors import InputError
+from seg3r.files import write_tensors
 from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
-from seg3r.protocols import Reconstructor, Segmenter, Source
+from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.train.data.walks import Walks
-from seg3r.train.distributed import Crew
+from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
 from seg3r.types import Camera, Frame, Masks, View
 
@@ -41,7 +42,7 @@ LONGEST_STRIDE = 10
 MOST_RECALLED = 64
 """Remembered queries of a training frame."""
 
-Lesson = tuple[Sequence[Frame], Segmenter]
+TrainingClip = tuple[Sequence[Frame], Segmenter]
 """Frames of a clip, and who finds the masks in them."""
 
 
@@ -63,7 +64,7 @@ class TrueThings:
         return Masks(masks, torch.ones(len(masks)))
 
 
-def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[Lesson]:
+def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator[TrainingClip]:
     """Clips of random walks with their true masks, at random strides, forwards or backwards."""
     for n in range(count):
         rng = np.random.default_rng([seed, n])
@@ -80,8 +81,8 @@ def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator
 
 
 def recording_clips(
-    recordings: Iterable[Source], segment: Segmenter, length: int, seed: int = 0
-) -> Iterator[Lesson]:
+    recordings: Iterable[Iterable[Frame]], segment: Segmenter, length: int, seed: int = 0
+) -> Iterator[TrainingClip]:
     """Recordings cut into one clip after the other, each at a random stride; a rest too short is left."""
     rng = np.random.default_rng(seed)
     for recording in recordings:
@@ -134,9 +135,10 @@ class PreparedClips:
 
 
 def prepare_clips(
-    lessons: Iterable[Lesson],
+    clips: Iterable[TrainingClip],
     reconstruct: Reconstructor,
     features: DenseFeatures,
+    *,
     folder: Path,
     progress: Callable[[int], None] | None = None,
 ) -> PreparedClips:
@@ -149,12 +151,10 @@ def prepare_clips(
     """
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for n, (frames, segment) in enumerate(lessons):
+    for n, (frames, segment) in enumerate(clips):
         path = folder / f"{n:06d}.safetensors"
         if not path.is_file():
-            temporary = folder / f".{n:06d}.tmp"
-            save_file(_prepared(frames, segment, reconstruct, features), str(temporary))
-            temporary.replace(path)
+            write_tensors(path, _prepared(frames, segment, reconstruct, features))
         paths.append(path)
         if progress is not None:
             progress(n + 1)
@@ -171,7 +171,7 @@ def _prepared(
     views = [view for frame in frames for view in reconstruct(frame)]
     views += reconstruct.finish()
     memory = QueryIndexMemory(most_recalled=MOST_RECALLED)
-    kept: dict[str, list[Tensor]] = {name: [] for name in ("tokens", "features", "masks", "recalled", "footprints")}
+    made: dict[str, list[Tensor]] = {name: [] for name in ("tokens", "features", "masks", "recalled", "footprints")}
     counts, recalled_counts = [], []
     for view in views:
         seen = features(view.frame.rgb).cpu()
@@ -183,15 +183,15 @@ def _prepared(
         fine, shares = fine[evident], shares[evident]
         recalled = memory.retrieve(view.camera, view.depth, grid)
         memory.add(*spatial_keys(view, grid), shares, torch.zeros(len(shares), 0))
-        made = (tokens.half(), seen.half(), (fine * 255).round().to(torch.uint8), recalled.ids.int(),
-                recalled.footprints.to(torch.uint8))
-        for name, value in zip(kept, made, strict=True):
-            kept[name].append(value)
+        parts = (tokens.half(), seen.half(), (fine * 255).round().to(torch.uint8), recalled.ids.int(),
+                 recalled.footprints.to(torch.uint8))
+        for name, value in zip(made, parts, strict=True):
+            made[name].append(value)
         counts.append(len(fine))
         recalled_counts.append(len(recalled.ids))
     reconstruct.reset()
-    per_frame = {name: torch.stack(kept.pop(name)) for name in ("tokens", "features")}
-    return per_frame | {name: torch.cat(parts) for name, parts in kept.items()} | {
+    per_frame = {name: torch.stack(made.pop(name)) for name in ("tokens", "features")}
+    return per_frame | {name: torch.cat(parts) for name, parts in made.items()} | {
         "counts": torch.tensor(counts, dtype=torch.int32),
         "recalled_counts": torch.tensor(recalled_counts, dtype=torch.int32),
     }
@@ -208,7 +208,7 @@ def _coarse(masks: Float32[Tensor, "m H W"]) -> Float32[Tensor, "m h w"]:
 def segmentation_loss(
     logits: Float[Tensor, "m h w"], masks: Float[Tensor, "m H W"]
 ) -> Float[Tensor, ""]:
-    """L_seg: each query finds its own mask in psi(F). Mean binary cross-entropy at the masks' resolution."""
+    """L_seg: each query finds its mask in psi(F). Mean binary cross-entropy at the masks' resolution."""
     fine = functional.interpolate(logits[:, None], masks.shape[1:], mode="bilinear", align_corners=False)[:, 0]
     return functional.binary_cross_entropy_with_logits(fine.float(), masks)
 
@@ -218,8 +218,8 @@ def distillation_loss(
 ) -> Float[Tensor, ""]:
     """L_dist: what is alike in the frozen features stays alike in psi(F). Mean squared difference of the cosines of all
     pairs of cells, summed over the kinds of features."""
-    own = gram(projected)
-    parts = [(own - gram(each).detach()).square().mean() for each in frozen]
+    cosines = gram(projected)
+    parts = [(cosines - gram(each).detach()).square().mean() for each in frozen]
     return torch.stack(parts).sum()
 
 
@@ -319,10 +319,11 @@ class ClipLoss:
         return torch.cat([self.model.logits(q, projected[t]).sigmoid() for t, (q, *_) in enumerate(frames)])
 
 
-def train_moonseg3r(
+def train_query_refiner(
     clips: PreparedClips,
     out: Path,
     steps: int,
+    *,
     config: QueryRefinerConfig,
     seed: int = 0,
     device: torch.device | str = "cpu",
@@ -334,7 +335,7 @@ def train_moonseg3r(
     command: str = "",
     data: str = "",
     progress: Callable[[int, float], None] | None = None,
-    crew: Crew | None = None,
+    context: DistributedContext | None = None,
 ) -> Path:
     """Train a refiner, a clip a step and process; goes on where an interrupted call stopped.
 
@@ -345,7 +346,7 @@ def train_moonseg3r(
         drop_tokens: see `ClipLoss`.
         distil, cross: weights of L_dist and L_xseg.
         command, data: for the card.
-        crew: the processes that train together; None: this one, on `device`.
+        context: the processes that train together; None: this one, on `device`.
     Returns:
         `out/model`.
     """
@@ -353,19 +354,21 @@ def train_moonseg3r(
     config = replace(config, tokens=tokens, features=features)
     with seeded(seed):
         model = QueryRefiner(config)
-    crew = crew or Crew(device)
-    model.to(crew.device)
-    lesson = ClipLoss(model, clips, seed, drop_tokens, crew.device, distil, cross)
-    hours = learn(model, lesson, steps, out, peak, warmup, progress=progress, crew=crew)
-    if not crew.main:
+    context = context or DistributedContext(device)
+    model.to(context.device)
+    loss = ClipLoss(
+        model, clips, seed=seed, drop_tokens=drop_tokens, device=context.device, distil=distil, cross=cross
+    )
+    hours = learn(model, loss, steps, out=out, peak=peak, warmup=warmup, progress=progress, context=context)
+    if not context.main:
         return out / "model"
-    card = {"trains": "moonseg3r", "command": command, "data": data, "clips": len(clips), "seed": seed, "steps": steps,
-            "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens, "distil": distil,
-            "cross": cross, "processes": crew.count, "loss": round(mean_loss(out), 4)}
+    card = {"trains": "query-refiner", "command": command, "data": data, "clips": len(clips), "seed": seed,
+            "steps": steps, "hours": round(hours, 3), "peak_learning_rate": peak, "drop_tokens": drop_tokens,
+            "distil": distil, "cross": cross, "processes": context.count, "loss": round(mean_loss(out), 4)}
 
     def probe(of: nn.Module) -> Tensor:
         assert isinstance(of, QueryRefiner)
-        return replace(lesson, model=of).probe()
+        return replace(loss, model=of).probe()
 
-    write_weights(model, probe, out / "model", asdict(config), card, tolerance=0.02)
+    write_weights(model, probe, out / "model", config=asdict(config), card=card, tolerance=0.02)
     return out / "model"

@@ -1,177 +1,141 @@
-"""Rooms -> bundled weights. Every step goes on where an interrupted one stopped."""
+"""The numbers of each training, apart from what learns: this file is light, and the command line makes flags of it.
+
+Defaults are those of the weights that come with the package; tests/train/test_recipes.py holds them against the cards.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Literal, get_args
+import math
+from dataclasses import dataclass, fields, replace
 
-from seg3r.errors import InputError, check_choice
-from seg3r.presets.mappers import preset_named
-from seg3r.presets.preset import Preset, PresetName
-from seg3r.protocols import Source
-from seg3r.rooms import split_seeds
-from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.sources import open_source
-from seg3r.train import query_refiner as queries
-from seg3r.train.clip import train_clip
-from seg3r.train.cut3r import train_cut3r
-from seg3r.train.data.room_maps import map_rooms
-from seg3r.train.data.room_views import ChatBatches, RegionBatches, SeenRoom, see_rooms
-from seg3r.train.data.walks import Walks, render_walks
-from seg3r.train.distributed import Crew
-from seg3r.train.loop import CHECKPOINT
-from seg3r.train.mllm import train_mllm
-
-Twin = Literal["clip", "mllm", "cut3r", "moonseg3r"]
-FIRST_ROOM = 100
-"""The first rooms of the train split fitted the geometric segmenter: its masks there are better than elsewhere."""
-FIRST_WALK = 400
-"""Walks for what learns from video."""
-STEPS = {"clip": 4200, "mllm": 2400, "cut3r": 5100, "moonseg3r": 2000}
-ROOMS = {"clip": 210, "mllm": 210, "cut3r": 700, "moonseg3r": 700}
-DEPTH_SHARE = 0.86
-"""Of the steps of CUT3R, those on single frames: they are cheap, and motion is soon learnt by what sees depth."""
-CLIPS, CLIP_LENGTH = 600, 8
-"""Of the query refiner on rooms; the paper's clips are 16 frames long."""
-PAPER_LENGTH = 16
-Tick = Callable[[str, int, int], None]
-"""(what, done, total)."""
+from seg3r.errors import InputError
 
 
-def train(
-    twin: Twin,
-    out: Path,
-    steps: int | None = None,
-    rooms: int | None = None,
-    maps: Path = Path("out/maps"),
-    seed: int = 0,
-    resume: bool = False,
-    device: str = "cpu",
-    tick: Tick | None = None,
-    walks: Path = Path("out/walks"),
-    videos: Path | None = None,
-    preset: PresetName | Preset = "bundled",
-    plain: bool = False,
-) -> Path:
-    """Train a bundled twin on rooms of the train split; returns the folder that its adapter loads.
-
-    Args:
-        steps, rooms: None: what the bundled weights were made with.
-        maps: where mapped rooms are kept (clip, mllm); those that are there are not mapped again.
-        walks: the same for rendered walks (cut3r, moonseg3r).
-        videos: of moonseg3r: a folder of videos or recordings to learn from instead of rooms.
-        preset: of moonseg3r: whose tokens, features and masks of videos it learns on.
-        plain: of moonseg3r: without the distillation loss (a row of the paper's table 2).
-
-    Started by `accelerate launch` or `torchrun`, cut3r and moonseg3r are trained by several processes together.
+@dataclass(frozen=True)
+class Recipe:
+    """What every training has.
 
     Raises:
-        InputError: `out` holds a run and `resume` is not asked for; several processes for what learns in one.
+        InputError: a number with which nothing can be learnt.
     """
-    check_choice("trainable", twin, get_args(Twin))
-    parts = preset_named(preset)
-    crew = Crew(device)
-    if crew.count > 1 and twin not in ("cut3r", "moonseg3r"):
-        raise InputError(f"{twin} learns in one process; cut3r and moonseg3r learn in several")
-    tick = tick if crew.main else None
-    if crew.main and not resume and any((out / name).exists() for name in ("tokens", "depth", "clips", CHECKPOINT)):
-        raise InputError(f"{out}: holds a run; --resume goes on with it")
-    if twin != "moonseg3r" and (videos is not None or parts.name != "bundled" or plain):
-        raise InputError(f"{twin} learns on rooms; videos, preset and plain are moonseg3r's")
-    count, many = STEPS[twin] if steps is None else steps, ROOMS[twin] if rooms is None else rooms
-    command = f"seg3r train {twin} --steps {count} --rooms {many} --seed {seed}"
-    note = None if tick is None else lambda step, loss: tick(f"{twin} (loss {loss:.3f})", step, count)
-    if twin == "cut3r":
-        with crew.main_first():
-            rendered = rendered_walks(many, walks, tick)
-        depth_steps = round(DEPTH_SHARE * count)
-        return train_cut3r(
-            rendered, out, depth_steps, count - depth_steps, seed, device, command=command,
-            data=_described(rendered), progress=note, crew=crew,
-        )
-    if twin == "moonseg3r":
-        with crew.main_first():
-            clips, data = prepared_clips(out / "clips", many, walks, videos, parts, seed, tick)
-        command += "".join((f" --videos {videos}" if videos else "", f" --preset {parts.name}", " --plain" * plain))
-        return queries.train_moonseg3r(
-            clips, out, count, parts.refiner_config, seed, device, distil=0.0 if plain else queries.DISTIL,
-            command=command, data=data, progress=note, crew=crew,
-        )
-    seen = seen_rooms(many, maps, tick)
-    data = f"{many} rooms of the train split from {FIRST_ROOM}, 60 frames of 320x240, noisy depth"
-    if twin == "clip":
-        looks = RegionBatches(seen, seed=seed)
-        return train_clip(looks, looks.text_batch, count, out, seed, device, command=command, data=data, progress=note)
-    talks = ChatBatches(seen, seed=seed)
-    return train_mllm(
-        talks.sights, talks.words, talks, count, out, seed, device, command=command, data=data, progress=note
-    )
+
+    rooms: int
+    """Rooms of the train split to learn from; mapping or rendering them is the first step."""
+    seed: int
+    """Of weights and samples."""
+    peak: float
+    """Learning rate at its highest."""
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, name = getattr(self, field.name), field.name
+            least = 0 if name == "seed" or "warmup" in name else 1
+            if isinstance(value, int) and value < least:
+                raise InputError(f"{name}: {value}; counted from {least}")
+            if isinstance(value, float) and not (math.isfinite(value) and value >= 0):
+                raise InputError(f"{name}: {value}; a number from 0 on")
+        if self.peak == 0:
+            raise InputError("peak: 0; a learning rate is more than 0")
 
 
-def rendered_walks(rooms: int, folder: Path, tick: Tick | None = None) -> Walks:
-    """Walks through rooms of the train split."""
-    return render_walks(
-        split_seeds("train", rooms, FIRST_WALK), folder, progress=_named(tick, "rendering walks")
-    )
+@dataclass(frozen=True)
+class ClipRecipe(Recipe):
+    """Of the bundled SigLIP."""
+
+    steps: int = 4200
+    """Steps in all."""
+    rooms: int = 210
+    """Rooms of the train split to learn from; mapping them is the first step."""
+    seed: int = 0
+    """Of weights and samples."""
+    peak: float = 1e-3
+    """Learning rate at its highest."""
+    warmup: int = 500
+    """Steps until the learning rate is at its highest."""
+    text_weight: float = 0.3
+    """Weight, in the loss, of pairs of phrases."""
 
 
-def prepared_clips(
-    folder: Path, rooms: int, walks: Path, videos: Path | None, preset: Preset, seed: int, tick: Tick | None = None
-) -> tuple[queries.PreparedClips, str]:
-    """Clips as the frozen parts of the method see them, and what they are, in words."""
-    segment = preset.mask_generator() or GeometricSegmenter()
-    lessons: Iterator[queries.Lesson]
-    if videos is None:
-        rendered = rendered_walks(rooms, walks, tick)
-        lessons = queries.walk_clips(rendered, CLIPS, CLIP_LENGTH, seed)
-        data = f"{CLIPS} clips of {CLIP_LENGTH} frames from {_described(rendered)}; their true masks"
-    else:
-        recordings = list(_recordings(videos))
-        lessons = queries.recording_clips(recordings, segment, PAPER_LENGTH, seed)
-        data = f"clips of {PAPER_LENGTH} frames from {len(recordings)} recordings; masks of the segmenter"
-    note = _named(tick, "preparing clips")
-    made = queries.prepare_clips(
-        lessons, preset.cut3r(), preset.dense_features(), folder,
-        None if note is None else lambda done: note(done, CLIPS if videos is None else done),
-    )
-    return made, data
+@dataclass(frozen=True)
+class MllmRecipe(Recipe):
+    """Of the bundled Qwen2.5-VL."""
+
+    eye_steps: int = 3000
+    """Steps of its eyes, first."""
+    word_steps: int = 1000
+    """Steps on questions without pictures, then."""
+    steps: int = 3030
+    """Steps of the whole, last."""
+    rooms: int = 210
+    """Rooms of the train split to learn from; mapping them is the first step."""
+    seed: int = 0
+    """Of weights and samples."""
+    peak: float = 1e-3
+    """Learning rate at its highest."""
+    warmup: int = 500
+    """Steps, of each stage, until the learning rate is at its highest."""
 
 
-def _recordings(folder: Path) -> Iterator[Source]:
-    """What lies in a folder and can be opened.
+@dataclass(frozen=True)
+class Cut3rRecipe(Recipe):
+    """Of the bundled CUT3R."""
 
-    Raises:
-        InputError: nothing there.
-    """
-    found = False
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.name.startswith("."):
-            continue
-        try:
-            recording = open_source(str(path))
-        except InputError:
-            continue  # notes, licences
-        found = True
-        yield recording
-    if not found:
-        raise InputError(f"{folder}: no video and no recording in it")
+    depth_steps: int = 7000
+    """Steps on single frames: they are cheap, and motion is soon learnt by what sees depth."""
+    clip_steps: int = 800
+    """Steps on clips, then."""
+    rooms: int = 700
+    """Rooms of the train split to learn from; rendering walks through them is the first step."""
+    seed: int = 0
+    """Of weights and samples."""
+    peak: float = 6e-4
+    """Learning rate for depth at its highest; clips learn at half of it."""
+    depth_warmup: int = 300
+    """Steps on single frames until the learning rate is at its highest."""
+    clip_warmup: int = 200
+    """The same, of those on clips."""
 
+    def of_steps(self, steps: int) -> Cut3rRecipe:
+        """The same with so many steps in all, shared out as they are here.
 
-def seen_rooms(rooms: int, maps: Path, tick: Tick | None = None) -> list[SeenRoom]:
-    """Rooms of the train split, mapped and cut into looks: with true masks, every second one with the geometric
-    segmenter's too."""
-    seeds = split_seeds("train", rooms, FIRST_ROOM)
-    seen = []
-    for masks, chosen in (("truth", seeds), ("geometric", seeds[::2])):
-        map_rooms(chosen, masks, maps / masks, _named(tick, f"mapping ({masks} masks)"))
-        seen += see_rooms(chosen, maps / masks, _named(tick, "looking"))
-    return seen
-
-
-def _described(walks: Walks) -> str:
-    return f"{len(walks.seeds)} rooms of the train split from {FIRST_WALK}, {walks.frames} frames of 192x144"
+        Raises:
+            InputError: too few for both.
+        """
+        depth = round(steps * self.depth_steps / (self.depth_steps + self.clip_steps))
+        if not 0 < depth < steps:
+            raise InputError(f"steps: {steps}; too few for both single frames and clips")
+        return replace(self, depth_steps=depth, clip_steps=steps - depth)
 
 
-def _named(tick: Tick | None, what: str) -> Callable[[int, int], None] | None:
-    return None if tick is None else lambda done, total: tick(what, done, total)
+@dataclass(frozen=True)
+class QueryRefinerRecipe(Recipe):
+    """Of the bundled query refiner."""
+
+    steps: int = 1400
+    """Steps in all, a clip each."""
+    rooms: int = 700
+    """Rooms of the train split to learn from; rendering walks through them is the first step."""
+    clips: int = 180
+    """Clips of these walks."""
+    clip_length: int = 8
+    """Frames of a clip of a walk."""
+    video_clip_length: int = 16
+    """Frames of a clip of a video (the paper's)."""
+    seed: int = 0
+    """Of weights and samples."""
+    peak: float = 1e-3
+    """Learning rate at its highest; the paper has 1e-4 for batches of four clips."""
+    warmup: int = 500
+    """Steps until the learning rate is at its highest."""
+    drop_tokens: float = 0.1
+    """Share of clips whose tokens are hidden, so that features learn to do without."""
+    distil: float = 0.1
+    """Weight of the distillation loss L_dist (the paper's); 0 switches it off."""
+    cross: float = 0.5
+    """Weight of the loss between frames L_xseg (the paper's)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("clip_length", "video_clip_length"):
+            if getattr(self, name) < 2:
+                raise InputError(f"{name}: {getattr(self, name)}; a clip has two frames at least")

@@ -15,7 +15,7 @@ from seg3r.errors import InputError
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Prediction, from_released, load_weights
 from seg3r.models.cut3r.blocks import CrossAttention
 from seg3r.models.cut3r.names import UNUSED
-from seg3r.models.cut3r.rotary import grid, turns
+from seg3r.models.rotary import grid, turns
 from tests.models.cut3r.tiny import DATA, TINY, clip, moving, random_model, reference_model, reference_weights
 
 NO = torch.tensor([False])

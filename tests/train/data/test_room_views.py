@@ -1,4 +1,4 @@
-"""What the twins learn from: a room mapped in a moment, and what is said of it."""
+"""What the bundled models learn from: a room mapped in a moment, and phrases about it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from seg3r.describe.facts import Thing
 from seg3r.label.prompts import read_fits, read_name
 from seg3r.rooms import ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, Question
-from seg3r.train.data import room_views as looks
+from seg3r.train.data import room_views
 from seg3r.train.data.room_maps import load_room, map_room, save_room
 from seg3r.train.data.room_views import (
     CONTOURED_PX,
@@ -23,12 +23,12 @@ from seg3r.train.data.room_views import (
     MOST_CHOICES,
     NAMES,
     ChatBatches,
-    Claim,
+    Phrase,
     RegionBatches,
     SeenRoom,
-    claims_about,
     near_misses,
     see_rooms,
+    true_phrases,
 )
 from seg3r.train.data.samples import ChatSample
 
@@ -57,11 +57,11 @@ def test_a_seen_room_says_of_each_instance_what_it_is(seen: SeenRoom, folder: Pa
     assert seen.objects == tuple(truth.get(mapped.thing_of[i]) for i in ids)
     assert seen.objects.count(None) == 1
     for n in range(len(ids)):
-        assert 1 <= len(seen.contoured[n]) == len(seen.faded[n]) <= looks.LOOKS
+        assert 1 <= len(seen.contoured[n]) == len(seen.faded[n]) <= room_views.VIEWS_EACH
         assert all(max(p.shape[:2]) <= CONTOURED_PX for p in seen.contoured[n])
         assert all(max(p.shape[:2]) <= FADED_PX for p in seen.faded[n])
     small = next(n for n, i in enumerate(ids) if max(contoured(mapped.scene.sightings[i][0]).shape[:2]) <= CONTOURED_PX)
-    pictures = [contoured(look) for look in mapped.scene.sightings[ids[small]]]
+    pictures = [contoured(sighting) for sighting in mapped.scene.sightings[ids[small]]]
     assert any(p.shape == seen.contoured[small][0].shape and torch.equal(p, seen.contoured[small][0]) for p in pictures)
     there = {o.id for o in seen.objects if o is not None}
     assert all(set(q.answer_ids) <= there and q.kind == kind for kind in KINDS for q in seen.questions[kind])
@@ -73,7 +73,7 @@ def test_what_was_cut_is_kept_beside_the_maps(
     def never(*_: object) -> None:
         raise AssertionError
 
-    monkeypatch.setattr(looks, "load_room", never)
+    monkeypatch.setattr(room_views, "load_room", never)
     ticks: list[tuple[int, int]] = []
     (again,) = see_rooms([SEED], folder, lambda done, total: ticks.append((done, total)))
     assert ticks == [(1, 1)]
@@ -89,30 +89,30 @@ def thing(**changes: object) -> ObjectInfo:
 
 
 @pytest.mark.parametrize("o", [thing(), thing(color="mixed"), thing(name="books", attributes=("read", "no such use"))])
-def test_claims_hold_and_near_misses_mostly_do_not(o: ObjectInfo) -> None:
+def test_phrases_hold_and_near_misses_mostly_do_not(o: ObjectInfo) -> None:
     for draw in range(30):
         rng = np.random.default_rng(draw)
-        said = claims_about(o, rng)
-        assert said and all(claim.fits(o) and not claim.fits(None) for claim in said)
-        assert o.color != "mixed" or not any("mixed" in claim.text for claim in said)
+        said = true_phrases(o, rng)
+        assert said and all(phrase.fits(o) and not phrase.fits(None) for phrase in said)
+        assert o.color != "mixed" or not any("mixed" in phrase.text for phrase in said)
         missed = near_misses(o, rng)
-        assert not any(claim.fits(o) for claim in missed[:-1])  # the last is of a use, which may be its own
+        assert not any(phrase.fits(o) for phrase in missed[:-1])  # the last is of a use, which may be its own
         assert missed[0].name == o.name and missed[0].color not in (None, o.color)
 
 
 def test_a_phrase_means_one_thing_whoever_says_it() -> None:
-    """`all books` is said of a book; the class `books` (a row of them) must not claim the same words for itself."""
-    meant: dict[str, set[Claim]] = {}
+    """`all books` is said of a book; the class `books` (a row of them) must not take the same words for itself."""
+    meant: dict[str, set[Phrase]] = {}
     rng = np.random.default_rng(0)
     for name in NAMES:
         for _ in range(30):
-            for claim in (*claims_about(thing(name=name), rng), *near_misses(thing(name=name), rng)):
-                meant.setdefault(claim.text, set()).add(claim)
-    assert {text: claims for text, claims in meant.items() if len(claims) > 1} == {}
+            for phrase in (*true_phrases(thing(name=name), rng), *near_misses(thing(name=name), rng)):
+                meant.setdefault(phrase.text, set()).add(phrase)
+    assert {text: phrases for text, phrases in meant.items() if len(phrases) > 1} == {}
 
 
 def test_every_phrase_of_a_batch_is_judged_for_every_crop(seen: SeenRoom) -> None:
-    batches = RegionBatches([seen], size=12, claims=30, nothing=0.3)
+    batches = RegionBatches([seen], size=12, phrases=30, nothing=0.3)
     samples = [sample for step in range(4) for sample in batches(step)]
     assert len(samples) == 48
     for step in range(4):
@@ -173,7 +173,7 @@ def test_prompts_ask_what_models_are_asked_and_the_answers_are_right(seen: SeenR
     names: dict[bool, int] = {True: 0, False: 0}
     asked: set[str] = set()
     for sample in samples:
-        assert 1 <= len(sample.prompt.images) <= looks.LOOKS
+        assert 1 <= len(sample.prompt.images) <= room_views.VIEWS_EACH
         n = shown(sample, known)
         o, answer = seen.objects[n], json.loads(sample.answer)
         first = next(iter(answer))
@@ -215,15 +215,15 @@ def test_without_pictures_the_facts_say_what_is_asked_about(seen: SeenRoom) -> N
         assert read_fits(sample.answer) in [o is not None and o.id in right for o in possible]
 
 
-def test_sights_say_colour_and_name_of_what_they_show(seen: SeenRoom) -> None:
+def test_pictures_come_with_colour_and_name_of_what_they_show(seen: SeenRoom) -> None:
     batches, known = ChatBatches([seen]), who(seen)
-    sights = batches.sights(0, 200)
-    assert len(sights) == 200 and repr(batches.sights(0, 200)) == repr(sights) != repr(batches.sights(1, 200))
+    pictures = batches.pictures(0, 200)
+    assert len(pictures) == 200 and repr(batches.pictures(0, 200)) == repr(pictures) != repr(batches.pictures(1, 200))
     drawn = set()
-    for sight in sights:
-        n = known[sight.image.contiguous().numpy().tobytes()]
+    for picture in pictures:
+        n = known[picture.image.contiguous().numpy().tobytes()]
         o = seen.objects[n]
-        assert sight.words == ((looks.NOTHING, looks.NOTHING) if o is None else (o.color, o.name))
+        assert picture.words == ((room_views.NOTHING, room_views.NOTHING) if o is None else (o.color, o.name))
         drawn.add(n)
     assert drawn == {n for n, views in enumerate(seen.contoured) if views}
 
@@ -232,7 +232,7 @@ def test_nothing_is_drawn_from_what_shows_nothing(seen: SeenRoom) -> None:
     blind = dataclasses.replace(seen, contoured=((),) * len(seen.things), faded=((),) * len(seen.things))
     known = who(seen)
     assert all(shown(sample, known) >= 0 for sample in ChatBatches([blind, seen], size=10, blind=0.0)(0))
-    assert len(ChatBatches([blind, seen]).sights(0, 10)) == 10
+    assert len(ChatBatches([blind, seen]).pictures(0, 10)) == 10
     assert len(RegionBatches([blind, seen], size=10)(0)) == 10
 
 
@@ -240,5 +240,5 @@ def test_a_room_without_instances_is_passed_over(seen: SeenRoom) -> None:
     bare = SeenRoom((), (), (), (), dict.fromkeys(KINDS, ()))
     known = who(seen)
     assert all(shown(sample, known) >= 0 for sample in ChatBatches([bare, seen], size=10, blind=0.0)(0))
-    assert len(ChatBatches([bare, seen]).sights(0, 10)) == 10
+    assert len(ChatBatches([bare, seen]).pictures(0, 10)) == 10
     assert len(RegionBatches([bare, seen], size=10)(0)) == 10

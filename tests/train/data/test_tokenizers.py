@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from seg3r.train.data.tokenizers import CHAT_END, END, IMAGE, chat_tokenizer, kept_tokenizer, phrase_tokenizer
+from seg3r.train.data.tokenizers import CHAT_END, END, IMAGE, chat_tokenizer, phrase_tokenizer, stored_tokenizer
 
 pytest.importorskip("transformers")
 
@@ -47,8 +47,8 @@ def test_phrases_have_no_case_and_an_end_even_if_cut() -> None:
 
 def test_a_run_keeps_the_tokenizer_it_began_with(tmp_path: Path) -> None:
     CHAT.chat_template = "{{ messages[0].content }}"
-    first = kept_tokenizer(tmp_path, lambda: CHAT)
-    again = kept_tokenizer(tmp_path, lambda: pytest.fail("made twice"))
+    first = stored_tokenizer(tmp_path, lambda: CHAT)
+    again = stored_tokenizer(tmp_path, lambda: pytest.fail("made twice"))
     text = "Is this the lamp? 椅子 7"
     assert first(text)["input_ids"] == again(text)["input_ids"] == CHAT(text)["input_ids"]
     assert again.chat_template == CHAT.chat_template and again.eos_token == CHAT_END

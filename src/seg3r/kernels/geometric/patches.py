@@ -6,11 +6,11 @@ import numpy as np
 from numba import njit
 
 from seg3r.kernels.geometric.arrays import F32, I32, Pinhole
-from seg3r.kernels.geometric.surface import bend, difference, unexplained_step
+from seg3r.kernels.geometric.surface import bending, difference, unexplained_step
 
 
 @njit(cache=True, nogil=True)
-def edge_weights(
+def patch_edge_weights(
     disparity: F32, sigma: F32, planes: F32, color: F32, pinhole: Pinhole,
     jump: float, angle: float, contrast: float,
 ) -> tuple[F32, F32]:
@@ -55,7 +55,7 @@ def _dissimilarity(
         y0, x0 = y, x
     if y1 >= h or x1 >= w or disparity[min(y1, h - 1), min(x1, w - 1)] <= 0:
         y1, x1 = j, i
-    turn = bend(planes, disparity, y0, x0, y1, x1, pinhole) / angle
+    turn = bending(planes, disparity, y0, x0, y1, x1, pinhole) / angle
     if turn < 0:
         turn = -turn / 3.0
     return float(step + turn + difference(color[y, x], color[j, i]) / contrast)

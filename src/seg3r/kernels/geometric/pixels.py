@@ -38,7 +38,7 @@ def expand(labels: I32, disparity: F32, sigma: F32, depth: F32, step: int, reach
 
 
 @njit(cache=True, nogil=True)
-def masks_of(labels: I32, slots: I32, count: int) -> Bool:
+def masks_of_labels(labels: I32, slots: I32, count: int) -> Bool:
     """[count H W]: mask slots[label] holds the pixels of `label`; labels with slot -1 are left out."""
     H, W = labels.shape
     out = np.zeros((count, H, W), np.bool_)

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from seg3r.kernels.geometric.arrays import F32, F64, I32, Pinhole
-from seg3r.kernels.geometric.surface import bend, difference, unexplained_step
+from seg3r.kernels.geometric.surface import bending, difference, unexplained_step
 
 AREA, LIGHT, RED, YELLOW, HISTOGRAM = 0, 1, 2, 3, 4
 """Columns of a region's sums: pixels, color, and its histogram (`COLOURS` bins)."""
@@ -207,7 +207,7 @@ def border_sums(
                     cell[JUMPS] += 1.0
                     cell[GAP] += min(gap, 0.5)
                 else:
-                    turn = bend(planes, disparity, y0, x0, y1, x1, pinhole)
+                    turn = bending(planes, disparity, y0, x0, y1, x1, pinhole)
                     if turn > 0:
                         cell[CONCAVE] += turn
                     else:

@@ -203,7 +203,7 @@ def unexplained_step(disparity: F32, planes: F32, y: int, x: int, j: int, i: int
 
 
 @njit(cache=True, nogil=True)
-def bend(planes: F32, disparity: F32, y: int, x: int, j: int, i: int, pinhole: Pinhole) -> float:
+def bending(planes: F32, disparity: F32, y: int, x: int, j: int, i: int, pinhole: Pinhole) -> float:
     """Angle between the normals at two pixels, positive where the surface is concave (LCCP's criterion)."""
     fx, fy, cx, cy = pinhole
     a0, a1, a2 = planes[y, x, 0], planes[y, x, 1], planes[y, x, 2]

@@ -9,16 +9,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from seg3r.models.cut3r.rotary import Turns, turn
+from seg3r.models.attention import CrossAttention, Others, OtherTurns, SelfAttention, Tokens
+from seg3r.models.rotary import Turns
 
 EPSILON = 1e-6
 """Of layer norms."""
 RATIO = 4
 """Width of a block's MLP over its own."""
 
-Tokens = Float[Tensor, "b n d"]
-Others = Float[Tensor, "b m d"]
-OtherTurns = tuple[Float[Tensor, "b 1 m q"], Float[Tensor, "b 1 m q"]]
 
 
 class Mlp(nn.Module):
@@ -30,59 +28,6 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.fc2(functional.gelu(self.fc1(x)))  # type: ignore[no-any-return]
-
-
-def attended(
-    q: Float[Tensor, "b heads n head"], k: Float[Tensor, "b heads m head"], v: Float[Tensor, "b heads m head"]
-) -> Float[Tensor, "b heads n head"]:
-    """Softmax attention. What is learnt on a CPU is spelt out: the backward pass of the fused form is four times slower
-    there."""
-    if torch.is_grad_enabled() and q.device.type == "cpu":
-        weights: Tensor = (q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5).softmax(-1)
-        return weights @ v
-    return functional.scaled_dot_product_attention(q, k, v)
-
-
-class SelfAttention(nn.Module):
-    """Of tokens among themselves."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.qkv, self.proj = nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x: Tokens, at: Turns | None) -> Tokens:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        if at is not None:
-            q, k = turn(q, at), turn(k, at)
-        seen = attended(q, k, v)
-        return self.proj(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-
-class CrossAttention(nn.Module):
-    """Of tokens to others."""
-
-    def __init__(self, width: int, heads: int) -> None:
-        super().__init__()
-        self.heads = heads
-        self.q, self.k, self.v, self.proj = (nn.Linear(width, width) for _ in range(4))
-
-    def forward(self, x: Tokens, y: Others, at: Turns | None, y_at: OtherTurns | None) -> Tokens:
-        q, k = self._queries_keys(x, y, at, y_at)
-        seen = attended(q, k, self.v(y).unflatten(-1, (self.heads, -1)).transpose(1, 2))
-        return self.proj(seen.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
-
-    def weights(
-        self, x: Tokens, y: Others, at: Turns | None, y_at: OtherTurns | None
-    ) -> tuple[Float[Tensor, "b heads n m"], Float[Tensor, "b heads n"]]:
-        """Softmax over `y` of what `forward` weighs its values by; and the mean over `y` of what went into it."""
-        q, k = self._queries_keys(x, y, at, y_at)
-        logits = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
-        return logits.softmax(-1), logits.mean(-1)
-
-    def _queries_keys(self, x: Tokens, y: Others, at: Turns | None, y_at: OtherTurns | None) -> tuple[Tensor, Tensor]:
-        q, k = (f(z).unflatten(-1, (self.heads, -1)).transpose(1, 2) for f, z in ((self.q, x), (self.k, y)))
-        return (q if at is None else turn(q, at)), (k if y_at is None else turn(k, y_at))
 
 
 class EncoderBlock(nn.Module):
@@ -156,28 +101,28 @@ class ModulatedBlock(nn.Module):
 
 
 class PoseMemory(nn.Module):
-    """What global look went with what pose: a few slots, read before a frame is decoded and written after."""
+    """Which summary of an image went with which pose: a few slots, read before a frame is decoded and written after."""
 
     def __init__(self, encoder_width: int, width: int, heads: int, slots: int, depth: int) -> None:
         super().__init__()
-        self.look = nn.Linear(encoder_width, width)
+        self.look = nn.Linear(encoder_width, width)  # the name its weights are stored under
         self.unknown = nn.Parameter(0.02 * torch.randn(1, 1, width))
         self.initial = nn.Parameter(0.02 * torch.randn(1, slots, 2 * width))
         self.write_blocks = nn.ModuleList(DecoderBlock(2 * width, heads) for _ in range(depth))
         self.read_blocks = nn.ModuleList(DecoderBlock(2 * width, heads) for _ in range(depth))
 
-    def read(self, look: Float[Tensor, "b 1 e"], memory: Float[Tensor, "b l m"]) -> Float[Tensor, "b 1 d"]:
-        """The pose token that the slots hold for a look."""
-        asked = torch.cat((self.look(look), self.unknown.expand(len(look), -1, -1)), dim=-1)
+    def read(self, summary: Float[Tensor, "b 1 e"], memory: Float[Tensor, "b l m"]) -> Float[Tensor, "b 1 d"]:
+        """The pose token that the slots hold for the mean token of an image."""
+        asked = torch.cat((self.look(summary), self.unknown.expand(len(summary), -1, -1)), dim=-1)
         for block in self.read_blocks:
             asked, _ = block(asked, memory)
         return asked.chunk(2, dim=-1)[1]
 
     def write(
-        self, look: Float[Tensor, "b 1 e"], pose: Float[Tensor, "b 1 d"], memory: Float[Tensor, "b l m"]
+        self, summary: Float[Tensor, "b 1 e"], pose: Float[Tensor, "b 1 d"], memory: Float[Tensor, "b l m"]
     ) -> Float[Tensor, "b l m"]:
         """The slots after a frame whose pose token came out as `pose`."""
-        told = torch.cat((self.look(look), pose), dim=-1)
+        entry = torch.cat((self.look(summary), pose), dim=-1)
         for block in self.write_blocks:
-            memory, _ = block(memory, told)
+            memory, _ = block(memory, entry)
         return memory

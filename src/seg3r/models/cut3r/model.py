@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from seg3r.models.cut3r.blocks import EPSILON, DecoderBlock, EncoderBlock, ModulatedBlock, PoseMemory
 from seg3r.models.cut3r.heads import DensePrediction, PointHead, Pose, PoseHead
-from seg3r.models.cut3r.rotary import Turns, grid, turns
+from seg3r.models.rotary import Turns, grid, turns
 
 
 @dataclass(frozen=True)
@@ -147,9 +147,9 @@ class Cut3r(nn.Module):
         batch = len(image)
         cells = grid(h, w, image.device).expand(batch, -1, -1)
         seen = self.encode(image)
-        look = seen.mean(1, keepdim=True)
+        summary = seen.mean(1, keepdim=True)
         pose = torch.where(
-            carried.fresh[:, None, None], self.first_pose, self.pose_memory.read(look, carried.memory)
+            carried.fresh[:, None, None], self.first_pose, self.pose_memory.read(summary, carried.memory)
         )
         at_pose = torch.full((batch, 1, 2), -1, device=image.device)
         where = torch.cat((at_pose, cells), dim=1)
@@ -157,10 +157,10 @@ class Cut3r(nn.Module):
         side = math.isqrt(c.states)
         side += side % 2
         places = torch.arange(c.states, device=image.device)
-        kept_at = torch.stack((places // side, places % side), dim=1).expand(batch, -1, -1)
+        state_at = torch.stack((places // side, places % side), dim=1).expand(batch, -1, -1)
         head, state_head = c.decoder_width // c.decoder_heads, c.decoder_width // c.state_heads
-        at, y_at = turns(where, head), turns(kept_at, head)
-        s_at, s_y_at = turns(kept_at, state_head), turns(where, state_head)
+        at, y_at = turns(where, head), turns(state_at, head)
+        s_at, s_y_at = turns(state_at, state_head), turns(where, state_head)
 
         outputs, maps, logits = [], [], []
         for layer, (block, state_block) in enumerate(zip(self.decoder, self.state_decoder, strict=True)):
@@ -183,7 +183,7 @@ class Cut3r(nn.Module):
             points, confidence, self.pose_head(pose_token), world, world_confidence, seen, tokens,
             torch.stack(maps).mean(0) if maps else None, proposed, pose_token,
         )
-        written = self.pose_memory.write(look, pose_token[:, None], carried.memory)
+        written = self.pose_memory.write(summary, pose_token[:, None], carried.memory)
         share = torch.stack(logits).mean(0).sigmoid() if gate else None
         return prediction, self._carry(carried, proposed, written, share, update, reset)
 

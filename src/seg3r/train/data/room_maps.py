@@ -11,11 +11,12 @@ import numpy as np
 from jaxtyping import Float32, Int
 from scipy.spatial import cKDTree
 
+from seg3r.files import write_json
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.majority import majority_labels
 from seg3r.rooms import labelled_cloud
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import IdMap, Saved
+from seg3r.segment.saved import IdMap, SavedMasks
 from seg3r.sources.rooms import RoomsSource
 
 NEAR_M = 0.05
@@ -45,10 +46,10 @@ def map_room(seed: int, masks: str, frames: int = 60, size: tuple[int, int] = (2
         ids, names = recording.truth(frame_index)
         return IdMap(ids.long(), f"{recording.name} frame {frame_index}", names)
 
-    mapper = opentrack3d(segment=Saved(read) if masks == "truth" else None)
+    mapper = opentrack3d(segment=SavedMasks(read) if masks == "truth" else None)
     for frame in recording:
         mapper.step(frame)
-    scene = mapper.result()
+    scene = mapper.refined()
     points, instances, _, _ = labelled_cloud(recording.room, recording.cameras)
     return MappedRoom(seed, scene, things_of(scene, points, instances))
 
@@ -71,9 +72,7 @@ def things_of(
 def save_room(room: MappedRoom, folder: Path) -> None:
     """Two files; the second appears last, so that a room is whole or not there."""
     room.scene.save(folder / f"{room.seed}.safetensors")
-    temporary = folder / f".{room.seed}.json.tmp"
-    temporary.write_text(json.dumps({str(i): thing for i, thing in room.thing_of.items()}))
-    temporary.replace(folder / f"{room.seed}.json")
+    write_json(folder / f"{room.seed}.json", {str(i): thing for i, thing in room.thing_of.items()})
 
 
 def load_room(seed: int, folder: Path) -> MappedRoom:

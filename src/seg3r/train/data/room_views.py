@@ -1,7 +1,7 @@
-"""Mapped rooms -> what the twins learn from: crops with true and false phrases, questions with their answers.
+"""Mapped rooms -> what the bundled models learn from: crops with true and false phrases, questions with their answers.
 
-Pictures and facts are made by the functions of `label/`, on maps that the method itself made: what is learnt is what
-will be asked.
+Pictures and facts are made by the functions of `describe/`, prompts by those of `label/`, on maps that the method
+itself made: what is learnt is what will be asked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from PIL import Image
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from torch import Tensor
 
 from seg3r.describe.best_views import best_views
 from seg3r.describe.crops import contoured, faded
 from seg3r.describe.facts import COLORS, Thing, survey, tell
 from seg3r.errors import InputError
+from seg3r.files import write_json, write_tensors
 from seg3r.label.prompts import (
     describing_answer,
     describing_prompt,
@@ -35,12 +36,12 @@ from seg3r.label.prompts import (
 from seg3r.rooms import CLASSES, STRUCTURAL, ObjectInfo, build_room
 from seg3r.rooms.language import KINDS, PHRASES, Kind, Question, plural, questions
 from seg3r.train.data.room_maps import is_mapped, load_room
-from seg3r.train.data.samples import ChatSample, RegionSample, Sight
+from seg3r.train.data.samples import ChatSample, RegionSample, WordSample
 
-LOOKS = 3
-"""Best views kept of each instance."""
+VIEWS_EACH = 3
+"""Best views stored of each instance."""
 CONTOURED_PX, FADED_PX = 96, 72
-"""Longest side of a kept picture."""
+"""Longest side of a stored picture."""
 NAMES = tuple(name for name in CLASSES[1:] if name not in STRUCTURAL)
 NOTHING = "nothing"
 MOST_CHOICES = 20
@@ -64,19 +65,19 @@ class SeenRoom:
 
 
 def see_rooms(seeds: Sequence[int], folder: Path, progress: Callable[[int, int], None] | None = None) -> list[SeenRoom]:
-    """The mapped rooms of a folder, those of `seeds` that are there. What was cut from them is kept beside them.
+    """The mapped rooms of a folder, those of `seeds` that are there. The crops cut from them are stored beside them.
 
     Raises:
         InputError: none of them shows a thing.
     """
-    kept = folder / "looks"
-    kept.mkdir(exist_ok=True)
+    crops = folder / "crops"
+    crops.mkdir(exist_ok=True)
     rooms = []
     there = [seed for seed in seeds if is_mapped(seed, folder)]
     for done, seed in enumerate(there, 1):
-        if not (kept / f"{seed}.json").is_file():
-            _keep(seed, folder, kept)
-        rooms.append(_seen(seed, kept))
+        if not (crops / f"{seed}.json").is_file():
+            _cut(seed, folder, crops)
+        rooms.append(_seen(seed, crops))
         if progress is not None:
             progress(done, len(there))
     if not any(o is not None and views for room in rooms for o, views in zip(room.objects, room.faded, strict=True)):
@@ -84,41 +85,41 @@ def see_rooms(seeds: Sequence[int], folder: Path, progress: Callable[[int, int],
     return rooms
 
 
-def _keep(seed: int, folder: Path, kept: Path) -> None:
+def _cut(seed: int, folder: Path, crops: Path) -> None:
     """Cut the pictures of a room and survey it."""
     room = load_room(seed, folder)
     things, arrays = survey(room.scene), {}
     for n, instance_id in enumerate(room.scene.ids.tolist()):
-        for v, look in enumerate(best_views(room.scene, instance_id, LOOKS)):
-            arrays[f"{n}.{v}.contoured"] = _shrunk(contoured(look), CONTOURED_PX)
-            arrays[f"{n}.{v}.faded"] = _shrunk(faded(look), FADED_PX)
-    save_file(arrays, kept / f"{seed}.safetensors")
-    told = {"things": [asdict(t) for t in things], "is": [room.thing_of[i] for i in room.scene.ids.tolist()]}
-    (kept / f".{seed}.tmp").write_text(json.dumps(told))
-    (kept / f".{seed}.tmp").replace(kept / f"{seed}.json")
+        for v, sighting in enumerate(best_views(room.scene, instance_id, VIEWS_EACH)):
+            arrays[f"{n}.{v}.contoured"] = _shrunk(contoured(sighting), CONTOURED_PX)
+            arrays[f"{n}.{v}.faded"] = _shrunk(faded(sighting), FADED_PX)
+    write_tensors(crops / f"{seed}.safetensors", arrays)
+    facts = {"things": [asdict(t) for t in things], "is": [room.thing_of[i] for i in room.scene.ids.tolist()]}
+    write_json(crops / f"{seed}.json", facts)
 
 
-def _seen(seed: int, kept: Path) -> SeenRoom:
-    told: dict[str, Any] = json.loads((kept / f"{seed}.json").read_text())
-    arrays = {name: torch.from_numpy(array) for name, array in load_file(kept / f"{seed}.safetensors").items()}
+def _seen(seed: int, crops: Path) -> SeenRoom:
+    facts: dict[str, Any] = json.loads((crops / f"{seed}.json").read_text())
+    arrays = {name: torch.from_numpy(array) for name, array in load_file(crops / f"{seed}.safetensors").items()}
     room = build_room(seed)
     known = {o.id: o for o in room.objects}
-    count = len(told["things"])
+    count = len(facts["things"])
 
     def views(kind: str) -> tuple[tuple[Picture, ...], ...]:
         return tuple(
-            tuple(arrays[f"{n}.{v}.{kind}"] for v in range(LOOKS) if f"{n}.{v}.{kind}" in arrays) for n in range(count)
+            tuple(arrays[f"{n}.{v}.{kind}"] for v in range(VIEWS_EACH) if f"{n}.{v}.{kind}" in arrays)
+            for n in range(count)
         )
 
-    things = tuple(_thing(thing) for thing in told["things"])
-    asked = questions(room, {i for i in told["is"] if i}, seed, per_kind=40)
+    things = tuple(_thing(thing) for thing in facts["things"])
+    asked = questions(room, {i for i in facts["is"] if i}, seed, per_kind=40)
     by_kind: dict[Kind, tuple[Question, ...]] = {k: tuple(q for q in asked if q.kind == k) for k in KINDS}
-    return SeenRoom(things, tuple(known.get(i) for i in told["is"]), views("contoured"), views("faded"), by_kind)
+    return SeenRoom(things, tuple(known.get(i) for i in facts["is"]), views("contoured"), views("faded"), by_kind)
 
 
-def _thing(told: dict[str, Any]) -> Thing:
-    """What `asdict` told of one: JSON knows no tuples."""
-    fields: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in told.items()}
+def _thing(values: dict[str, Any]) -> Thing:
+    """Of the dictionary that `asdict` made of one: JSON knows no tuples."""
+    fields: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in values.items()}
     return Thing(**fields)
 
 
@@ -133,7 +134,7 @@ def _shrunk(picture: Picture, longest: int) -> UInt8[np.ndarray, "h w 3"]:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Phrase:
     """A phrase, and of what it is true: all that is given must hold."""
 
     text: str
@@ -150,30 +151,30 @@ class Claim:
         )
 
 
-def claims_about(o: ObjectInfo, rng: np.random.Generator) -> list[Claim]:
+def true_phrases(o: ObjectInfo, rng: np.random.Generator) -> list[Phrase]:
     """Some phrases of every kind that are true of a thing, worded as questions and labels are."""
     name, color, material = o.name, o.color, o.material
     several = plural(name, 2)
     plurals = [] if several != name and several in NAMES else [several]  # books are a class of their own: a row of them
-    said = [Claim(_one_of(rng, name, name, f"the {name}", f"a {name}", *(f"all {p}" for p in plurals)), name=name)]
+    phrases = [Phrase(_one_of(rng, name, name, f"the {name}", f"a {name}", *(f"all {p}" for p in plurals)), name=name)]
     if color != "mixed":
         worded = _one_of(rng, f"{color} {name}", f"the {color} {name}", *(f"the {color} {p}" for p in plurals))
-        said.append(Claim(worded, name=name, color=color))
-        said.append(Claim(_one_of(rng, f"everything that is {color}", f"something {color}"), color=color))
-    said.append(Claim(_one_of(rng, f"everything made of {material}", f"made of {material}"), material=material))
-    said += [Claim(_one_of(rng, *PHRASES[use]), use=use) for use in o.attributes if use in PHRASES]
-    return said
+        phrases.append(Phrase(worded, name=name, color=color))
+        phrases.append(Phrase(_one_of(rng, f"everything that is {color}", f"something {color}"), color=color))
+    phrases.append(Phrase(_one_of(rng, f"everything made of {material}", f"made of {material}"), material=material))
+    phrases += [Phrase(_one_of(rng, *PHRASES[use]), use=use) for use in o.attributes if use in PHRASES]
+    return phrases
 
 
-def near_misses(o: ObjectInfo, rng: np.random.Generator) -> list[Claim]:
+def near_misses(o: ObjectInfo, rng: np.random.Generator) -> list[Phrase]:
     """Phrases that are nearly true of a thing: another colour, another class of the same colour."""
     other = _one_of(rng, *(c for c in COLORS if c != o.color))
     name = _one_of(rng, *(n for n in NAMES if n != o.name))
-    missed = [Claim(f"the {other} {o.name}", name=o.name, color=other), Claim(name, name=name)]
+    missed = [Phrase(f"the {other} {o.name}", name=o.name, color=other), Phrase(name, name=name)]
     if o.color != "mixed":
-        missed.append(Claim(f"the {o.color} {name}", name=name, color=o.color))
+        missed.append(Phrase(f"the {o.color} {name}", name=name, color=o.color))
     use = _one_of(rng, *PHRASES)
-    return [*missed, Claim(_one_of(rng, *PHRASES[use]), use=use)]
+    return [*missed, Phrase(_one_of(rng, *PHRASES[use]), use=use)]
 
 
 def _one_of(rng: np.random.Generator, *options: str) -> str:
@@ -186,7 +187,7 @@ class RegionBatches:
 
     rooms: Sequence[SeenRoom]
     size: int = 48
-    claims: int = 96
+    phrases: int = 96
     """Phrases a batch at most."""
     nothing: float = 0.05
     """Share of crops that show no thing."""
@@ -199,19 +200,19 @@ class RegionBatches:
             nothings[int(rng.integers(len(nothings)))] if nothings and rng.random() < self.nothing
             else things[int(rng.integers(len(things)))] for _ in range(self.size)
         ]
-        claims: dict[str, Claim] = {}
+        phrases: dict[str, Phrase] = {}
         for r, n in picks:
             o = self.rooms[r].objects[n]
             if o is not None:
-                claims |= {c.text: c for c in (*claims_about(o, rng), *near_misses(o, rng))}
-        kept = [list(claims.values())[i] for i in rng.permutation(len(claims))[: self.claims]]
+                phrases |= {c.text: c for c in (*true_phrases(o, rng), *near_misses(o, rng))}
+        chosen = [list(phrases.values())[i] for i in rng.permutation(len(phrases))[: self.phrases]]
         samples = []
         for r, n in picks:
             room, views = self.rooms[r], self.rooms[r].faded[n]
-            true = [c.fits(room.objects[n]) for c in kept]
+            true = [c.fits(room.objects[n]) for c in chosen]
             samples.append(RegionSample(
-                views[int(rng.integers(len(views)))], tuple(c.text for c, t in zip(kept, true, strict=True) if t),
-                tuple(c.text for c, t in zip(kept, true, strict=True) if not t),
+                views[int(rng.integers(len(views)))], tuple(c.text for c, t in zip(chosen, true, strict=True) if t),
+                tuple(c.text for c, t in zip(chosen, true, strict=True) if not t),
             ))
         return samples
 
@@ -232,11 +233,11 @@ class RegionBatches:
             o = self.rooms[r].objects[n]
             assert o is not None
             if rng.random() < 0.5:
-                claims = claims_about(o, rng)
-                other = claims[int(rng.integers(len(claims)))]
+                phrases = true_phrases(o, rng)
+                other = phrases[int(rng.integers(len(phrases)))]
             else:
-                claims = near_misses(o, rng)
-                other = claims[int(rng.integers(len(claims)))]
+                phrases = near_misses(o, rng)
+                other = phrases[int(rng.integers(len(phrases)))]
             named = o.name if other.color is None or o.color == "mixed" else f"{o.color} {o.name}"
             if other.material is None:
                 made.append((_one_of(rng, named, f"the {named}"), other.text, other.fits(o)))
@@ -257,17 +258,17 @@ class ChatBatches:
     """Share of the questions that come with facts alone: words are learnt sooner than pictures."""
     seed: int = 0
 
-    def sights(self, step: int, count: int = 64) -> list[Sight]:
+    def pictures(self, step: int, count: int = 64) -> list[WordSample]:
         """Pictures of things, each with its colour and name."""
         rng = np.random.default_rng([self.seed, 4, step])
-        made: list[Sight] = []
+        made: list[WordSample] = []
         while len(made) < count:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             n = int(rng.integers(max(1, len(room.objects))))
             if n < len(room.objects) and room.contoured[n]:
                 o, views = room.objects[n], room.contoured[n]
                 view = _mirrored(views[int(rng.integers(len(views)))], rng)
-                made.append(Sight(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
+                made.append(WordSample(view, (NOTHING, NOTHING) if o is None else (o.color, o.name)))
         return made
 
     def __call__(self, step: int) -> list[ChatSample]:
@@ -279,7 +280,7 @@ class ChatBatches:
         model sees that two words are the same it learns nothing from longer texts.
 
         Args:
-            easy: for so many steps only questions that name the thing, told by a word or two.
+            easy: for so many steps only questions that name the thing, described by a word or two.
             grown: from this step on all are asked, half of them by all the facts there are; up to it, more and more.
         """
         rng = np.random.default_rng([self.seed, 5, step])
@@ -288,8 +289,8 @@ class ChatBatches:
         while len(made) < count:
             room = self.rooms[int(rng.integers(len(self.rooms)))]
             known = [(n, o) for n, o in enumerate(room.objects) if o is not None]
-            told = rng.random() < whole
-            kinds: tuple[Kind, ...] = KINDS if told else ("attribute",) if step < easy else ("attribute", "function")
+            full = rng.random() < whole
+            kinds: tuple[Kind, ...] = KINDS if full else ("attribute",) if step < easy else ("attribute", "function")
             asked = room.questions[kinds[int(rng.integers(len(kinds)))]]
             if not known or not asked:
                 continue
@@ -298,8 +299,8 @@ class ChatBatches:
             n, o = known[int(rng.integers(len(known)))]
             if right and rng.random() < 0.5:
                 n, o = right[int(rng.integers(len(right)))]
-            color = o.color if rng.random() < 0.8 else room.things[n].color  # as a map would tell it
-            facts = tell(room.things, self._names(room, rng))[n] if told else f"{color} {o.name}."
+            color = o.color if rng.random() < 0.8 else room.things[n].color  # as a map would have it
+            facts = tell(room.things, self._names(room, rng))[n] if full else f"{color} {o.name}."
             fits = o.id in question.answer_ids
             made.append(ChatSample(fits_prompt((), facts, question.text), fits_answer(fits)))
         return made

@@ -1,4 +1,4 @@
-"""What the two training loops eat: who makes them (see `looks`) and who learns from them need not know one another."""
+"""Samples of the trainings: who makes them (see `room_views`) and who learns from them need not know one another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from seg3r.types import Prompt, TensorFields
 
 @dataclass(frozen=True, eq=False)
 class RegionSample(TensorFields):
-    """One look at a thing and what may be said of it."""
+    """One view of a thing, and phrases true and false of it."""
 
     image: UInt8[Tensor, "h w 3"]
     """A crop; its background faded."""
@@ -23,8 +23,8 @@ class RegionSample(TensorFields):
 
 
 @dataclass(frozen=True, eq=False)
-class Sight(TensorFields):
-    """A picture and what an eye should see in it, before there are questions."""
+class WordSample(TensorFields):
+    """A picture and the words for what it shows, before there are questions."""
 
     image: UInt8[Tensor, "h w 3"]
     words: tuple[str, ...]

@@ -1,10 +1,12 @@
-"""A small byte-level tokenizer from the phrases a twin will meet: any text has tokens, frequent words have one."""
+"""A small byte-level tokenizer from the phrases a model will meet: any text has tokens, frequent words have one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
+
+from seg3r.files import replace_folder
 
 PAD, END = "<pad>", "</s>"
 CHAT_PAD, CHAT_START, CHAT_END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
@@ -29,18 +31,19 @@ def phrase_tokenizer(texts: Iterable[str], size: int, length: int) -> Any:
 
 
 def chat_tokenizer(texts: Iterable[str], size: int, length: int) -> Any:
-    """A tokenizer for a chat with images; arguments as of `phrase_tokenizer`. Case is kept."""
+    """A tokenizer for a chat with images; arguments as of `phrase_tokenizer`. Case stays."""
     special = [CHAT_PAD, CHAT_START, CHAT_END, IMAGE_START, IMAGE_END, IMAGE, VIDEO]
     tokenizer = _byte_pairs(texts, size, special, lower=False)
     return _wrapped(tokenizer, pad_token=CHAT_PAD, eos_token=CHAT_END, model_max_length=length)
 
 
-def kept_tokenizer(folder: Path, make: Callable[[], Any]) -> Any:
-    """The tokenizer a run began with, or a new one, kept in `folder`: weights mean nothing without theirs."""
+def stored_tokenizer(folder: Path, make: Callable[[], Any]) -> Any:
+    """The tokenizer a run began with, or a new one, stored in `folder`: weights mean nothing without theirs."""
     from transformers import PreTrainedTokenizerFast
 
     if not (folder / "tokenizer.json").is_file():
-        make().save_pretrained(folder)
+        tokenizer = make()
+        replace_folder(folder, tokenizer.save_pretrained)
     return PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
 
 

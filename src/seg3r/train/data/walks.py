@@ -1,4 +1,4 @@
-"""Walks through rooms, rendered once and kept: what a network that learns from video reads again and again."""
+"""Walks through rooms, rendered once and stored: what a network that learns from video reads again and again."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float16, Float64, UInt8
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
+from seg3r.files import write_tensors
 from seg3r.sources.rooms import RoomsSource
 
 MOST_IDS = 255
@@ -66,9 +66,7 @@ def render_walks(
     for done, seed in enumerate(seeds, 1):
         path = folder / f"{seed}.safetensors"
         if not path.is_file():
-            temporary = folder / f".{seed}.tmp"
-            save_file(_rendered(seed, frames, size), str(temporary))
-            temporary.replace(path)
+            write_tensors(path, _rendered(seed, frames, size))
         if progress is not None:
             progress(done, len(seeds))
     return Walks(folder, tuple(seeds), frames)

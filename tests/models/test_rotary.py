@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seg3r.models.cut3r.rotary import grid, turn, turns
+from seg3r.models.rotary import grid, turn, turns
 from tests.models.cut3r.tiny import DATA
 
 
