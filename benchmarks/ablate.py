@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from kept import Kept, weights_used
+from seg3r.choices import AnswererName, Geometry, Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks, truth_surface
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import PlacedRoom, Placement, measures, place_room
+from seg3r.evaluate.one_camera import PlacedRoom, measures, place_room
 from seg3r.evaluate.questions import measure_questions
 from seg3r.evaluate.rooms import measure_rooms
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
@@ -26,7 +27,6 @@ from seg3r.methods.opentrack3d import ABLATIONS, OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.presets import METHODS, Bundled, answerer_of, labeler_of, moonseg3r, reconstructor
 from seg3r.presets.bundled import MOONSEG3R, bundled_refiner
-from seg3r.presets.preset import AnswererName, Geometry
 from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds

@@ -28,9 +28,10 @@ from rich.table import Table
 
 from kept import Kept, key, mean_and_spread, table, weights_used
 from reconstruction import drifts, mean, plain
+from seg3r.choices import Placement
 from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
-from seg3r.evaluate.one_camera import PlacedRoom, Placement, place_room
+from seg3r.evaluate.one_camera import PlacedRoom, place_room
 from seg3r.evaluate.placement import LEAST_VIEWS
 from seg3r.metrics.geometry import path_length, umeyama
 from seg3r.metrics.instance_ap import evaluate_scenes

@@ -20,9 +20,9 @@ from rich.console import Console
 from torch import Tensor
 from torch.nn import functional
 
+from seg3r.choices import Geometry
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.presets import Bundled, reconstructor
-from seg3r.presets.preset import Geometry
 from seg3r.protocols import Reconstructor
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource

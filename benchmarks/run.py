@@ -21,12 +21,12 @@ import numpy as np
 from rich.console import Console
 
 from hall import THINGS, Hall
+from seg3r.choices import LabelerName
 from seg3r.datasets.scannet import SCANNET20
 from seg3r.embed.refined_queries import RefinedQueries
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.instance_ap import ScenePrediction, evaluate_scenes
 from seg3r.presets import ROOM_WORDS, Bundled, labeler_of, moonseg3r
-from seg3r.presets.language import LabelerName
 from seg3r.rooms import split_seeds
 from seg3r.sources.rooms import RoomsSource
 from seg3r.superpoints import mesh_superpoints

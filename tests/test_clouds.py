@@ -20,8 +20,8 @@ from seg3r.protocols import Answerer
 from seg3r.scene import SceneMap
 from seg3r.scene.build import map_from_cloud, set_instances
 from seg3r.types import Answer, Reply
-from tests.label.seen import ColorEncoder
 from tests.report.test_page import Outline
+from tests.seen import ColorEncoder
 
 
 def cloud(normals: bool = False) -> SceneMap:
@@ -58,7 +58,7 @@ def test_its_folder_is_whole(normals: bool, tmp_path: Path) -> None:
     assert isinstance(ply, trimesh.PointCloud)
     np.testing.assert_array_equal(ply.vertices.astype(np.float32), scene.points.numpy())
     held = ply.metadata["_ply_raw"]["vertex"]["data"]
-    assert (held["instance"].ravel() == np.repeat([-1, 0, 1], [2000, 300, 300])).all()
+    assert (held["instance"].ravel() == np.repeat([-1, 1, 2], [2000, 300, 300])).all()
     assert ("nz" in held.dtype.names) == normals and (not normals or (held["nz"] == 1).all())
     text = (out / "report.html").read_text()
     outline = Outline(text)
@@ -92,7 +92,7 @@ def test_who_answers_by_looks_alone_says_nothing_of_it() -> None:
     """Names still count, where there are some; without pictures a language model is not asked."""
     scene = cloud()
     by_name = NearestAnswerer(ColorEncoder(), named=1.0)(scene, "the chair")
-    assert by_name.instance_ids == (0,) and by_name.mask is not None and int(by_name.mask.sum()) == 300
+    assert by_name.instance_ids == (1,) and by_name.mask is not None and int(by_name.mask.sum()) == 300
     assert MllmAnswerer(Unasked())(scene, "the chair").instance_ids == ()
     assert Votes()(scene, ("chair", "lamp")).names == ("chair", None)
 
@@ -110,10 +110,10 @@ def test_asked_on_disk_it_answers_with_points_and_a_page(tmp_path: Path, monkeyp
     answerers: list[Answerer] = [NearestAnswerer(ColorEncoder(), named=1.0), Segments()]
     monkeypatch.setattr(sys.modules["seg3r.api.ask"], "answerer_of", lambda *_: answerers.pop(0))
     named = api.ask(out, "the chair", page=tmp_path / "answer.html")
-    assert [a["id"] for a in named["answers"]] == [0] and named["points"] == 300
+    assert [a["id"] for a in named["answers"]] == [1] and named["points"] == 300
     assert named["mask"] == {"length": 2600, "counts": "2001 300"}
     page = (tmp_path / "answer.html").read_text()
-    assert "the chair" in page and "#instance-0" in page and not Outline(page).open
+    assert "the chair" in page and "#instance-1" in page and not Outline(page).open
     left = api.ask(out, "the left half")
     assert left["answers"] == [] and left["text"] == "The left half of it."
     assert left["points"] == int((scene.points[:, 0] < 0).sum())

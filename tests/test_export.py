@@ -15,11 +15,11 @@ import torch
 import trimesh
 from PIL import Image
 
-from seg3r import export
 from seg3r.describe.colors import instance_colors, painted
 from seg3r.describe.records import instance_records
 from seg3r.errors import InputError
 from seg3r.export import CONTENT, MARK, check_out, write_instances, write_map_folder, write_ply
+from seg3r.export import folder as export
 from seg3r.files import clear_left_over
 from seg3r.report import page
 from seg3r.scene import SceneMap
@@ -211,7 +211,8 @@ def test_a_failed_rename_puts_the_old_map_back(tmp_path: Path, monkeypatch: pyte
 KILL = """
 import os, signal, shutil, sys
 from pathlib import Path
-from seg3r import export, files
+from seg3r import files
+from seg3r.export import folder as export
 from tests.maps import table_map
 
 export.write_report = lambda path, *_, **__: path.write_text("page")

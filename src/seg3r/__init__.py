@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from seg3r.api.ask import ask, open_map
     from seg3r.api.evaluate import evaluate_data, evaluate_map, evaluate_questions, evaluate_rooms, evaluate_tasks
     from seg3r.api.name import name
-    from seg3r.api.run import frames, map_recording, run
+    from seg3r.api.run import frames, run
     from seg3r.errors import InputError, MissingExtraError
     from seg3r.label.vocabulary import Vocabulary
     from seg3r.mapper import Mapper
+    from seg3r.mapping import map_recording
     from seg3r.methods.moonseg3r import MoonSeg3RConfig
     from seg3r.methods.opentrack3d import OpenTrack3DConfig
     from seg3r.presets import Bundled, Foundation, GeometryOptions, moonseg3r, opentrack3d, vocabulary_named
@@ -43,11 +44,11 @@ if TYPE_CHECKING:
 _HOMES = {
     **dict.fromkeys((
         "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "evaluate_tasks", "frames",
-        "map_recording", "name", "open_map", "run",
+        "name", "open_map", "run",
     ), "api"),
     **dict.fromkeys(("InputError", "MissingExtraError"), "errors"),
-    "Vocabulary": "label.vocabulary", "Mapper": "mapper", "MoonSeg3RConfig": "methods.moonseg3r",
-    "OpenTrack3DConfig": "methods.opentrack3d",
+    "Vocabulary": "label.vocabulary", "Mapper": "mapper", "map_recording": "mapping",
+    "MoonSeg3RConfig": "methods.moonseg3r", "OpenTrack3DConfig": "methods.opentrack3d",
     **dict.fromkeys(
         ("Bundled", "Foundation", "GeometryOptions", "moonseg3r", "opentrack3d", "vocabulary_named"), "presets"
     ),

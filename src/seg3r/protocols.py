@@ -5,7 +5,7 @@ Only three things remember between frames: a Reconstructor, an Embedder and the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from jaxtyping import Float32, Float64, Int64, UInt8
@@ -15,13 +15,6 @@ from seg3r.types import Answer, Event, Frame, Labels, Masks, Matches, Prompt, Re
 
 if TYPE_CHECKING:
     from seg3r.scene import SceneMap
-
-
-@runtime_checkable
-class Source(Protocol):
-    """A recording: iterating starts it again from its first frame (a camera: from now)."""
-
-    def __iter__(self) -> Iterator[Frame]: ...
 
 
 @runtime_checkable

@@ -15,12 +15,14 @@ from seg3r.files import write_tensors, write_text
 from seg3r.lock import beside
 from seg3r.mapper import Mapper
 from seg3r.protocols import Reconstructor, Remembers
+from seg3r.reading import one_line, quoted, reading
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
 from seg3r.sources import Recording
 
+AGAIN = "start again without --resume"
 PLACES = ("source", "masks", "vocabulary", "mesh", "geometry", "refiner")
 """Settings that name a file or a folder, or may."""
 
@@ -39,18 +41,16 @@ class Checkpoints:
             resume: go on from the last checkpoint, if there is one.
 
         Raises:
-            InputError: the checkpoint is another run's.
+            InputError: the checkpoint is another run's, or damaged.
         """
         named = {name: _plain_path(name, value) for name, value in settings.items()}
         ours = json.dumps(named, sort_keys=True, default=str)
         checkpoint = self.last()
         if resume and checkpoint is not None:
-            theirs = (self.folder / "settings.json").read_text(encoding="utf-8")
+            with reading(self.folder, "the checkpoint of a run", AGAIN):
+                theirs = (self.folder / "settings.json").read_text(encoding="utf-8")
             if theirs != ours:
-                raise InputError(
-                    f"{self.folder}: the interrupted run had other settings ({theirs}); run without --resume"
-                )
-            mapper.scene = SceneMap.load(checkpoint / "scene.safetensors")
+                raise InputError(f"{self.folder}: the interrupted run had other settings ({quoted(theirs)}); {AGAIN}")
             return self._recall(mapper, recording, checkpoint)
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)
@@ -86,12 +86,17 @@ class Checkpoints:
             shutil.rmtree(self.folder)
 
     def _recall(self, mapper: Mapper, recording: Recording, checkpoint: Path) -> int:
-        """Memories as they were; a reconstructor that cannot put its memory down sees the frames again. Returns the
-        position of the next frame."""
-        position = int(checkpoint.name.removeprefix("at-"))
-        held = load_file(checkpoint / "memory.safetensors")
-        for name, stage in _remembering(mapper).items():
-            stage.restore({k.removeprefix(f"{name}."): v for k, v in held.items() if k.startswith(f"{name}.")})
+        """Map and memories as they were; a reconstructor that cannot put its memory down sees the frames again.
+        Returns the position of the next frame."""
+        try:
+            with reading(checkpoint, "the checkpoint of a run"):
+                position = int(checkpoint.name.removeprefix("at-"))
+                mapper.scene = SceneMap.load(checkpoint / "scene.safetensors")
+                held = load_file(checkpoint / "memory.safetensors")
+                for name, stage in _remembering(mapper).items():
+                    stage.restore({k.removeprefix(f"{name}."): v for k, v in held.items() if k.startswith(f"{name}.")})
+        except InputError as error:
+            raise InputError(f"{checkpoint}: a damaged checkpoint ({one_line(error)}); {AGAIN}") from error
         if _must_replay(mapper.reconstruct):
             for frame in recording.iterate(0):
                 if recording.position(frame.index) >= position:

@@ -12,8 +12,8 @@ from seg3r.answer.nearest import NearestAnswerer
 from seg3r.protocols import Answerer
 from seg3r.scene import SceneMap
 from seg3r.types import Prompt, Reply
-from tests.label.seen import ColorEncoder
 from tests.maps import table_map
+from tests.seen import ColorEncoder
 
 
 class YesTo:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from seg3r.api.ask import ask, in_one_line
+from seg3r.api.ask import ask
+from seg3r.describe.answers import in_one_line
 from seg3r.errors import InputError
 from seg3r.label.label_map import label_map
 from seg3r.label.nearest import Nearest
@@ -26,7 +27,7 @@ def test_a_question_to_a_map_on_disk(tmp_path: Path) -> None:
     label_map(scene, Nearest(ColorEncoder(), least=0.5), Vocabulary(("red box", "blue box")))
     scene.save(tmp_path / "scene.safetensors")
     answer = ask(tmp_path, "the red box", preset=preset)
-    assert set(answer) == {"question", "answers", "text"} and answer["question"] == "the red box"
+    assert set(answer) == {"question", "answers", "text", "points", "mask"} and answer["question"] == "the red box"
     (found,) = answer["answers"]
     assert (found["id"], found["name"]) == (red, "red box") and 0.5 <= found["score"] <= 1
     assert answer["text"] == f"red box #{red}."

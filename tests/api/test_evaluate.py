@@ -13,7 +13,6 @@ from seg3r.api import evaluate as evaluating
 from seg3r.api import evaluate_data, evaluate_map, evaluate_questions, evaluate_rooms, evaluate_tasks
 from seg3r.datasets.scenefun3d import SCENEFUN3D
 from seg3r.errors import InputError
-from seg3r.label.votes import best_names
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
@@ -117,7 +116,7 @@ def test_descriptions_are_asked_of_the_map(tmp_path: Path, monkeypatch: pytest.M
 
         def __call__(self, scene: SceneMap, question: str) -> Answer:
             asked.append(question)
-            assert {name for name in best_names(scene) if name} <= set(SCENEFUN3D.phrases)
+            assert {name for name in scene.names if name} <= set(SCENEFUN3D.phrases)
             return Answer(question, tuple(scene.ids.tolist()), (0.9,) * len(scene))
 
     monkeypatch.setattr(evaluating, "answerer_of", lambda answer, preset, model: All())

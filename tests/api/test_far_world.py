@@ -13,11 +13,10 @@ import pytest
 import torch
 import trimesh
 
-from seg3r import export
-from seg3r.api import run as api_run
+from seg3r import export, mapping
 from seg3r.api.evaluate import evaluate_map
-from seg3r.api.run import map_recording
 from seg3r.mapper import Mapper
+from seg3r.mapping import map_recording
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.saved import SavedGeometry
@@ -173,7 +172,7 @@ def test_a_resumed_run_keeps_the_origin(
     recording = open_source(far)
     whole, _ = map_recording(made(recording), recording, tmp_path / "whole", settings=SETTINGS)
     assert whole.origin.tolist() == SHIFT.tolist()
-    monkeypatch.setattr(api_run, "CHECKPOINT_S", 0.0)
+    monkeypatch.setattr(mapping, "CHECKPOINT_S", 0.0)
     calls = iter(range(100))
 
     def progress(frames: int, instances: int) -> None:

@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from seg3r import resume
-from seg3r.api import map_recording
 from seg3r.embed.patches import PatchGrid
 from seg3r.mapper import Mapper
+from seg3r.mapping import map_recording
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.protocols import Reconstructor
@@ -27,7 +27,7 @@ from seg3r.sources import Recording, open_source
 from tests.reconstruct.remembering import Late, Stubborn, Tokens
 from tests.worlds import table_scene, walk, write_recording
 
-running = import_module("seg3r.api.run")  # `seg3r.api.run` itself is the function
+running = import_module("seg3r.mapping")  # `seg3r.api.run` itself is the function
 
 FRAMES, LAG = 10, 3
 SIZES = QueryRefinerConfig(tokens=3, features=81, width=16, heads=2, ffn=16, psi=16, layers=1)

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from seg3r import opentrack3d
-from seg3r.api.run import map_recording
 from seg3r.errors import InputError
 from seg3r.mapper import Mapper
+from seg3r.mapping import map_recording
 from seg3r.segment.saved import SavedMasks, folder_reader
 from seg3r.sources import Recording, open_source
 from tests.worlds import table_scene, walk, write_recording
@@ -23,7 +23,7 @@ import seg3r.api
 from seg3r.sources import open_source
 from tests.api.test_two_runs import mapper
 
-sys.modules["seg3r.api.run"].CHECKPOINT_S = 0.0
+sys.modules["seg3r.mapping"].CHECKPOINT_S = 0.0
 
 def progress(frames, instances):
     if frames == 4:

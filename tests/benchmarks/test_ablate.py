@@ -13,10 +13,10 @@ import pytest
 import ablate
 from ablate import Shared
 from kept import Kept
+from seg3r.choices import Geometry
 from seg3r.evaluate.one_camera import place_room
 from seg3r.presets import Bundled, moonseg3r, reconstructor
 from seg3r.presets.bundled import MOONSEG3R
-from seg3r.presets.preset import Geometry
 from seg3r.segment.geometric import GeometricSegmenter
 
 SEED, FRAMES = 4, 3

@@ -72,7 +72,7 @@ def test_frames_without_masks_give_a_map_without_instances(recording: Path, tmp_
 
 def start_and_kill(words: list[str], partial: Path) -> None:
     """Run with a checkpoint after every frame and kill -9 as soon as there is one."""
-    code = "import sys; from importlib import import_module as of; of('seg3r.api.run').CHECKPOINT_S = 0.0\n" \
+    code = "import sys; from importlib import import_module as of; of('seg3r.mapping').CHECKPOINT_S = 0.0\n" \
            "from seg3r.cli import main; main(sys.argv[1:])"
     process = subprocess.Popen([sys.executable, "-c", code, *words], stderr=subprocess.DEVNULL)
     until = time.monotonic() + 120
@@ -220,7 +220,8 @@ def test_a_map_is_named_and_asked(furnished: Path, tmp_path: Path) -> None:
     for name in sorted(set(names) & there)[:3]:
         main(["ask", str(map_folder), f"the {name}", "--json", str(tmp_path / "answer.json")])
         answer = json.loads((tmp_path / "answer.json").read_text())
-        assert {"question", "answers", "text"} == answer.keys() and answer["question"] == f"the {name}"
+        assert {"question", "answers", "text", "points", "mask"} == answer.keys()
+        assert answer["question"] == f"the {name}"
         assert all({"id", "score", "name"} == each.keys() for each in answer["answers"])
         assert {each["id"] for each in told if each["name"] == name} & {each["id"] for each in answer["answers"]}
         first = answer["answers"][0]

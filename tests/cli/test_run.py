@@ -150,7 +150,7 @@ def test_a_changed_number_reaches_the_map_and_the_settings(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    module = sys.modules["seg3r.api.run"]
+    module = sys.modules["seg3r.mapping"]
     monkeypatch.setattr(module, "map_recording", lambda *a, **given: told.append((a, given)) or (a[0].scene, FIGURES))
     base = ["run", "opentrack3d", f"{recording}/", "--out", str(tmp_path / "map")]
     main(base)
@@ -213,7 +213,7 @@ def test_refused_in_one_line_before_a_frame_and_nothing_written(
     def worked(*_: object, **__: object) -> None:
         raise AssertionError("the work began")
 
-    monkeypatch.setattr(sys.modules["seg3r.api.run"], "_map", worked)
+    monkeypatch.setattr(sys.modules["seg3r.mapping"], "_map", worked)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "FILE").write_text("a file")

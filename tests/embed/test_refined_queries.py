@@ -229,7 +229,7 @@ def test_a_refiner_comes_back_from_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("config", "why"), [
     ({"width": 32}, "no query refiner of the sizes in config.json"), ({"layers": 3}, "no query refiner of the sizes"),
-    ({"colour": 1}, r"config.json: no sizes of a query refiner \(colour"), (None, "no such file"),
+    ({"colour": 1}, r"config.json: no sizes of a query refiner \('colour'"), (None, "no such file"),
 ])
 def test_a_folder_of_something_else_is_refused(config: dict[str, int] | None, why: str, tmp_path: Path) -> None:
     save_file(refiner().state_dict(), tmp_path / "model.safetensors")

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from seg3r.choices import Placement
 from seg3r.datasets.rooms import true_rooms, truth_masks
-from seg3r.evaluate.one_camera import Placement, map_posed, measure_monocular, place_room
+from seg3r.evaluate.one_camera import map_posed, measure_monocular, place_room
 from seg3r.mapper import Mapper
 from seg3r.presets.bundled import MOONSEG3R, Bundled
 from seg3r.presets.mappers import moonseg3r

@@ -10,7 +10,7 @@ import torch
 from seg3r.label.label_map import label_map
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
-from seg3r.label.votes import best_names
+from seg3r.label.votes import Votes
 from seg3r.scene import SceneMap
 from seg3r.types import Labels
 from tests.maps import table_map
@@ -31,23 +31,26 @@ class Says:
         return torch.zeros(len(scene), len(vocabulary))
 
 
-def test_labels_take_the_place_of_votes() -> None:
+def test_labels_stand_beside_the_votes() -> None:
     scene = table_map()
-    ids = scene.ids.tolist()
+    ids, votes = scene.ids.tolist(), {i: dict(v) for i, v in scene.name_votes.items()}
     labeler = Says(("couch", None, "lamp", "sofa"), (0.9, 0.8, 0.123456, 0.0))
     words = Vocabulary(("sofa", "lamp"), (("couch",), ()))
     labels = label_map(scene, labeler, words)
     assert labeler.asked == ("sofa", "lamp", "couch")
     assert labels.names == ("sofa", None, "lamp", "sofa") and torch.equal(labels.scores, labeler.labels.scores)
-    assert best_names(scene) == ["sofa", None, "lamp", "sofa"]
-    assert scene.name_votes == {ids[0]: {"sofa": 0.9}, ids[2]: {"lamp": 0.1235}, ids[3]: {"sofa": 0.0}}
+    assert list(scene.names) == ["sofa", None, "lamp", "sofa"]
+    assert [scene.name_labels[i][1] for i in ids] == labels.scores.tolist()
+    assert scene.name_votes == votes != {}
+    again = label_map(scene, Votes(), None)  # by the votes, which the first labelling did not touch
+    assert list(again.names) == [next(iter(votes[i])) for i in ids] == list(scene.names)
 
 
 def test_without_a_vocabulary_the_words_are_the_labelers_own() -> None:
     scene = table_map()
     labeler = Says(("Louis XV chair", None, "thing", "x"), (1.0, 0.0, 0.5, 0.5))
     assert label_map(scene, labeler, None).names == ("Louis XV chair", None, "thing", "x")
-    assert labeler.asked == () and best_names(scene) == ["Louis XV chair", None, "thing", "x"]
+    assert labeler.asked == () and list(scene.names) == ["Louis XV chair", None, "thing", "x"]
 
 
 def test_labels_survive_on_disk(tmp_path: Path) -> None:
@@ -55,12 +58,13 @@ def test_labels_survive_on_disk(tmp_path: Path) -> None:
     label_map(scene, Says(("sofa", None, "lamp", "sofa"), (0.9, 0.8, 0.7, 0.6)), None)
     scene.save(tmp_path / "scene.safetensors")
     again = SceneMap.load(tmp_path / "scene.safetensors")
-    assert again.name_votes == scene.name_votes and best_names(again) == best_names(scene)
+    assert again.name_votes == scene.name_votes and again.name_labels == scene.name_labels
+    assert again.names == scene.names == ("sofa", None, "lamp", "sofa")
 
 
 def test_looks_name_a_map() -> None:
     scene = boxes().copy()
     rows = [place_of(scene, truth) for truth in (RED, BLUE, YELLOW)]
     label_map(scene, Nearest(ColorEncoder(), least=0.5), Vocabulary(("red box", "blue box")))
-    names = best_names(scene)
+    names = scene.names
     assert [names[row] for row in rows] == ["red box", "blue box", None]

@@ -51,7 +51,7 @@ def test_a_list_without_synonyms() -> None:
         ("# nothing\n ,\t,\n", "no words in it"),
         ("sofa\nchair\nThe Sofa\n", "'sofa' stands in it twice"),
         ("sofa, couch\ncouch\n", "'couch' stands in it twice"),
-        (b"\xff\xfe\x00", "not a text file"),
+        (b"\xff\xfe\x00", "cannot be read as a text file"),
     ],
 )
 def test_lists_that_cannot_be_used(tmp_path: Path, content: str | bytes, complaint: str) -> None:

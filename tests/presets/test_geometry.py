@@ -7,10 +7,10 @@ from typing import get_args
 
 import pytest
 
+from seg3r.choices import Geometry
 from seg3r.errors import InputError
 from seg3r.presets.bundled import Bundled
 from seg3r.presets.geometry import GeometryOptions, reconstructor
-from seg3r.presets.preset import Geometry
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry

@@ -174,7 +174,7 @@ def test_a_cloud_far_from_the_origin_is_the_same_cloud() -> None:
     frames = [frame for frame, _ in WALKED]
     add_sightings(near, frames)
     add_sightings(far, [replace(f, camera=moved(f.camera, shift)) for f in frames])
-    assert [s.frame_index for s in far.sightings[0]] == [s.frame_index for s in near.sightings[0]] != []
+    assert [s.frame_index for s in far.sightings[1]] == [s.frame_index for s in near.sightings[1]] != []
     seen = [scene.project(torch.arange(scene.point_count), scene.keyframes[0], 0.05) for scene in (near, far)]
     assert float((seen[0] == seen[1]).float().mean()) > 0.99
     both, _ = union(near, map_from_cloud(points.double() + 1e4, colors))
@@ -191,11 +191,11 @@ def test_instances_are_what_was_given(tmp_path: Path) -> None:
         scene, own, torch.tensor([0.5, 0.9, 0.7]), features=torch.tensor([[3.0, 4], [0, 0], [1, 0]]),
         names=("chair", None, "cup"),
     )
-    assert ids.tolist() == scene.ids.tolist() == [0, 1, 2]
+    assert ids.tolist() == scene.ids.tolist() == [1, 2, 3]
     scene.save(tmp_path / "m")
     for held in (scene, SceneMap.load(tmp_path / "m")):
         assert_sound(held)
-        assert [held.points_of(i)[0].tolist() for i in range(3)] == [sorted(p.tolist()) for p in own]
+        assert [held.points_of(i)[0].tolist() for i in (1, 2, 3)] == [sorted(p.tolist()) for p in own]
         assert torch.equal(held.scores, torch.tensor([0.5, 0.9, 0.7])), "as the network gave them"
         assert torch.allclose(held.features, torch.tensor([[0.6, 0.8], [0, 0], [1, 0]]))
         assert held.names == ("chair", None, "cup")
@@ -213,14 +213,14 @@ def test_an_id_stays_where_more_than_half_overlaps() -> None:
     """IoU of points: 67 of 100 + 100 is just over a half, 66 is not; one to one, the best pair first."""
     scene = map_from_cloud(*cloud())
     score = torch.tensor([0.5])
-    assert set_instances(scene, [torch.arange(100)], score).tolist() == [0]
-    assert set_instances(scene, [torch.arange(33, 133)], score).tolist() == [0]
-    assert set_instances(scene, [torch.arange(67, 167)], score).tolist() == [1]
+    assert set_instances(scene, [torch.arange(100)], score).tolist() == [1]
+    assert set_instances(scene, [torch.arange(33, 133)], score).tolist() == [1]
+    assert set_instances(scene, [torch.arange(67, 167)], score).tolist() == [2]
     both = set_instances(scene, [torch.arange(67, 160), torch.arange(67, 166), torch.arange(300, 310)], torch.ones(3))
-    assert both.tolist() == [2, 1, 3]
+    assert both.tolist() == [3, 2, 4]
     assert set_instances(scene, [], torch.zeros(0)).tolist() == [] and len(scene) == 0
-    assert set_instances(scene, [torch.arange(67, 166)], score).tolist() == [4], "never used again"
-    assert scene.next_id == 5
+    assert set_instances(scene, [torch.arange(67, 166)], score).tolist() == [5], "never used again"
+    assert scene.next_id == 6
 
 
 def test_who_is_the_same_does_not_hang_on_the_order_of_the_given() -> None:
@@ -231,12 +231,12 @@ def test_who_is_the_same_does_not_hang_on_the_order_of_the_given() -> None:
     given = [torch.cat((s[: int(rng.integers(40, 80))], rows())) for s in stood]
     first = base.copy()
     ids = set_instances(first, given, torch.ones(5))
-    assert {0, 1, 2, 3, 4} & set(ids.tolist())
+    assert {1, 2, 3, 4, 5} & set(ids.tolist())
     order = rng.permutation(5)
     other = set_instances(base.copy(), [given[i] for i in order], torch.ones(5))
-    kept = {int(i) for i in ids if i < 5}
-    assert {int(i) for i in other if i < 5} == kept
-    assert all(int(other[n]) == int(ids[i]) for n, i in enumerate(order) if int(ids[i]) < 5)
+    kept = {int(i) for i in ids if i <= 5}
+    assert {int(i) for i in other if i <= 5} == kept
+    assert all(int(other[n]) == int(ids[i]) for n, i in enumerate(order) if int(ids[i]) <= 5)
 
 
 def test_the_same_thing_keeps_what_is_known_of_it() -> None:
@@ -304,7 +304,7 @@ def test_labels_of_any_points() -> None:
     order = torch.randperm(600, generator=torch.Generator().manual_seed(3))
     assert torch.equal(scene.labels(points[order], 1e-6), told[order]), "the same order, the same number"
     near = points[:1] + torch.tensor([[0.03, 0, 0]])
-    assert scene.labels(near, 0.031).tolist() == [0] and scene.labels(near, 0.029).tolist() in ([-1], [0])
+    assert scene.labels(near, 0.029).tolist() == [-1] and scene.labels(points[:1], 0.029).tolist() == [1]
     assert scene.labels(torch.full((1, 3), 50.0)).tolist() == [-1]
     assert scene.labels(torch.zeros(0, 3)).tolist() == []
     with pytest.raises(InputError, match="points= must be finite"):
@@ -318,7 +318,7 @@ def test_two_clouds_in_one() -> None:
     set_instances(two, [torch.arange(50)], torch.tensor([0.25]), names=["cup"])
     two.set_labels(Labels(("mug",), torch.ones(1)))
     both, renamed = union(one, two)
-    assert renamed == {0: 0} and both.names == ("mug",) and both.name_votes == {0: {"cup": 0.25}}
+    assert renamed == {1: 1} and both.names == ("mug",) and both.name_votes == {1: {"cup": 0.25}}
     assert both.scores.tolist() == [0.25]
     assert torch.equal(both.points[:600], one.points)
     assert both.normals is not None and torch.allclose(both.normals, torch.full((1, 3), 3**-0.5))
@@ -333,7 +333,7 @@ def test_crops_of_posed_images_name_a_cloud() -> None:
     own = [(truth == i).nonzero().flatten() for i in (2, 3, 4, 5)]
     set_instances(scene, own, torch.ones(4))
     add_sightings(scene, [frame for frame, _ in WALKED])
-    for i, thing in enumerate((2, 3, 4, 5)):
+    for i, thing in enumerate((2, 3, 4, 5), 1):
         looks = scene.sightings[i]
         assert looks and [x.score for x in looks] == sorted((x.score for x in looks), reverse=True)
         best = looks[0]
@@ -354,7 +354,7 @@ def test_what_no_image_shows_gets_no_crop() -> None:
     scene = map_from_cloud(points + 5, colors)
     set_instances(scene, [torch.arange(500)], torch.ones(1))
     add_sightings(scene, [frame for frame, _ in WALKED])
-    assert not scene.sightings.get(0)
+    assert not scene.sightings.get(1)
     empty = map_from_cloud(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.uint8))
     add_sightings(empty, [WALKED[0][0]])
     assert len(empty) == 0

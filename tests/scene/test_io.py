@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import filecmp
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +16,15 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from seg3r.errors import InputError
-from seg3r.scene import SceneMap
+from seg3r.scene import SceneMap, io
 from seg3r.scene.io import FORMAT
 from seg3r.types import Labels
 from tests.loops import Looks, Sloppy, assert_same_map, assert_sound, mapper_of, run
 from tests.worlds import table_scene, walk
 
 WALKED = walk(table_scene(), 12, (60, 80))
+Arrays = dict[str, Any]
+Hostile = Callable[[Arrays, dict[str, Any]], tuple[Arrays, dict[str, Any]]]
 LOOKS = Looks(WALKED, {2: (1, 0, 0), 3: (0, 1, 0), 4: (0, 1, 0.2), 5: (0, 0.3, 1)})
 
 
@@ -151,6 +156,108 @@ def test_a_map_without_anything_reads_back(tmp_path: Path) -> None:
     assert torch.equal(back.owners, torch.zeros(0, 2, dtype=torch.int64))
 
 
+def _header(key: str, value: object) -> Hostile:
+    return lambda arrays, header: (arrays, {**header, key: value})
+
+
+def _inside(key: str, **changed: object) -> Hostile:
+    """Of the first sighting, or of the keyframes."""
+    def hostile(arrays: Arrays, header: dict[str, Any]) -> tuple[Arrays, dict[str, Any]]:
+        held = header[key]
+        wrong = [{**held[0], **changed}, *held[1:]] if key == "sightings" else {**held, **changed}
+        return arrays, {**header, key: wrong}
+    return hostile
+
+
+def _array(name: str, change: Callable[[Any], Any]) -> Hostile:
+    return lambda arrays, header: ({**arrays, name: np.ascontiguousarray(change(arrays[name].copy()))}, header)
+
+
+def _put(value: float) -> Callable[[Any], Any]:
+    def put(array: Any) -> Any:
+        array.flat[0] = value
+        return array
+    return put
+
+
+HOSTILE: dict[str, Hostile] = {
+    **{f"voxel_m {v!r}": _header("voxel_m", v) for v in (0, -1, math.nan, math.inf, 1e-300, "x", None, [], True)},
+    **{f"visible_m {v!r}": _header("visible_m", v) for v in (-1, math.nan, math.inf, 1e308, None)},
+    **{f"frames {v!r}": _header("frames", v) for v in (-1, math.nan, math.inf, 10**30, {})},
+    **{f"next_id {v!r}": _header("next_id", v) for v in (-1, 0, 10**30, "x", None)},
+    **{f"name_votes {v!r}": _header("name_votes", v) for v in (
+        None, [1], {"x": {}}, {"1": 3}, {"1": {"chair": math.nan}}, {"1": {"chair": "x"}}, {"1": {"chair": -1}},
+    )},
+    **{f"sightings {v!r}": _header("sightings", v) for v in (None, {}, [], [3], [{}])},
+    **{f"a sighting's {k} {v!r}": _inside("sightings", **{k: v}) for k, v in (
+        ("size", [0, 0]), ("size", [-2, -3]), ("size", [10**9, 10**9]), ("size", "xy"), ("box", [0, 0, -1, 5]),
+        ("box", [1, 2]), ("score", math.nan), ("score", None), ("area", math.inf), ("direction", [1, 2]),
+        ("direction", [math.inf, 0, 0]), ("image", [0, 5]), ("id", -1), ("frame", 1e308),
+    )},
+    **{f"keyframes' {k} {v!r}": _inside("keyframes", **{k: v}) for k, v in (
+        ("spacing", 0), ("spacing", math.nan), ("frames", []), ("frames", None), ("sizes", [[1, 1]]), ("sizes", 3),
+        ("names", [[3]]), ("names", 3), ("names", ["abc"]),
+    )},
+    **{f"name_labels {v!r}": _header("name_labels", v) for v in (
+        None, [1], {"x": ["a", 1.0]}, {"1": "a"}, {"1": [3, 1.0]}, {"1": ["a", math.nan]}, {"1": ["a"]},
+    )},
+    **{f"origin {v!r}": _header("origin", v) for v in ([1, 2], [math.nan, 0, 0], "xyz", 3, [10**400, 0, 0])},
+    "keyframes gone": _header("keyframes", None),
+    "an id twice": _array("instance.id", lambda a: np.repeat(a[:1], len(a))),
+    "an id below zero": _array("instance.id", _put(-5)),
+    "an id that was never given": _array("instance.id", _put(10**9)),
+    "fewer than no observations": _array("instance.observations", _put(-1)),
+    "fewer than no hits": _array("edge.hits", _put(-7)),
+    "a full gallery and more": _array("instance.in_gallery", _put(99)),
+    "a wide descriptor": lambda arrays, header: (
+        {**arrays, "instance.feature": np.zeros((0, 1 << 40), np.float32)}, header),
+    "a point nowhere": _array("point.position", _put(math.nan)),
+    "a point too far": _array("point.position", _put(1e30)),
+    "points of integers": _array("point.position", lambda a: a.astype(np.int32)),
+    "a map that is no place": _array("T_map_world", lambda a: a * 0),
+    "a map of three rows": _array("T_map_world", lambda a: a[:3]),
+    "an edge of no instance": _array("edge.instance", _put(10**6)),
+    "an edge below zero": _array("edge.point", _put(-1)),
+    "an edge twice": lambda arrays, header: (
+        {**arrays, **{n: np.concatenate((a[:1], a[:-1])) for n, a in arrays.items() if n.startswith("edge.")}}, header),
+    "edges of floats": _array("edge.point", lambda a: a.astype(np.float32)),
+    "a camera without focus": _array("sighting.cameras", lambda a: a * 0),
+    "cameras gone": _array("sighting.cameras", lambda a: a[:-1]),
+    "half of the crops": _array("sighting.crops", lambda a: a[: len(a) // 2]),
+    "a keyframe's mask of nobody": _array("keyframe.0.ids", _put(10**9)),
+    "a keyframe's masks cut": _array("keyframe.0.masks", lambda a: a[:, :-1]),
+    "a keyframe's depth cut": _array("keyframe.0.depth", lambda a: a[:-1]),
+    "a keyframe's depth flat": _array("keyframe.0.depth", lambda a: a.ravel()),
+    "a keyframe nowhere": _array("keyframe.0.T_world_cam", _put(math.nan)),
+    "a keyframe's K of halves": _array("keyframe.0.K", lambda a: a.astype(np.float32)),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_map_is_refused_in_one_line(what: str, living: SceneMap, tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    living.save(path)
+    arrays, header = io.read(path)
+    arrays, header = HOSTILE[what](arrays, header)
+    save_file(arrays, path, metadata={FORMAT: json.dumps(header)})
+    with pytest.raises(InputError) as caught:
+        SceneMap.load(path)
+    assert str(path) in str(caught.value) and str(caught.value).isprintable() and len(str(caught.value)) < 600
+
+
+def test_deep_json_and_half_a_surrogate(living: SceneMap, tmp_path: Path) -> None:
+    path = tmp_path / "map"
+    living.save(path)
+    arrays, header = io.read(path)
+    for text in ("[" * 200_000, "{}" * 3, "[]", "null"):
+        save_file(arrays, path, metadata={FORMAT: text})
+        with pytest.raises(InputError, match="cannot be read as a map"):
+            SceneMap.load(path)
+    header["name_votes"] = {str(int(living.ids[0])): {"half \ud800": 1.0, "\ud800": 2.0}}
+    save_file(arrays, path, metadata={FORMAT: json.dumps(header)})
+    assert SceneMap.load(path).name_votes == {int(living.ids[0]): {"half \ufffd": 1.0, "\ufffd": 2.0}}
+
+
 # ---- formats ---------------------------------------------------------------------------------------------------------
 
 OLD = Path(__file__).parents[1] / "data" / "scene"
@@ -213,9 +320,9 @@ def test_crowded_points_of_a_damaged_file_are_refused(living: SceneMap, tmp_path
     points = {n: np.resize(a, (count, *a.shape[1:])) for n, a in arrays.items() if n.startswith("point.")}
     points["point.position"] = np.zeros((count, 3), np.float32)
     save_file({**arrays, **points}, tmp_path / "crowded", metadata=header["__metadata__"])
-    with pytest.raises(InputError, match=r"crowded: damaged map .*more than 3584 points in a cube"):
+    with pytest.raises(InputError, match=r"crowded: cannot be read as a map .*more than 3584 points in a cube"):
         SceneMap.load(tmp_path / "crowded")
     points["point.position"] = np.full((count, 3), np.nan, np.float32)
     save_file({**arrays, **points}, tmp_path / "nowhere", metadata=header["__metadata__"])
-    with pytest.raises(InputError, match=r"nowhere: damaged map .*not finite"):
+    with pytest.raises(InputError, match=r"nowhere: cannot be read as a map .*not finite"):
         SceneMap.load(tmp_path / "nowhere")

@@ -69,7 +69,7 @@ def test_a_damaged_origin_is_refused(origin: object, tmp_path: Path) -> None:
     at(FAR).save(tmp_path / "map")
     arrays, header = io.read(tmp_path / "map")
     io.write(tmp_path / "map", arrays, {**header, "origin": origin})
-    with pytest.raises(InputError, match="map: damaged map"):
+    with pytest.raises(InputError, match="map: cannot be read as a map"):
         SceneMap.load(tmp_path / "map")
 
 

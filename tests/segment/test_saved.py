@@ -97,3 +97,38 @@ def test_a_real_folder() -> None:
     id_map = read(0)
     assert id_map is not None
     assert len(masks) == len(torch.unique(id_map.ids)) - 1
+
+
+def test_a_folder_of_depth_maps_is_recognised(tmp_path: Path) -> None:
+    """Few numbers or many: what changes gently from pixel to pixel is depth."""
+    y, x = np.mgrid[:24, :32]
+    for depth in (800 + 3 * x + 5 * y, 1200 + x, 60000 - 7 * x * y):
+        Image.fromarray(depth.astype(np.uint16)).save(tmp_path / "00000.png")
+        with pytest.raises(InputError, match=r"00000\.png: looks like a depth map"):
+            SavedMasks(folder_reader(tmp_path))(VIEW)
+    many = (np.random.default_rng(0).permutation(192) + 1)[y // 2 * 16 + x // 2]  # of small masks
+    Image.fromarray(many.astype(np.uint16)).save(tmp_path / "00000.png")
+    assert len(SavedMasks(folder_reader(tmp_path))(VIEW)) > 150
+
+
+def test_damaged_images_and_notes_are_one_line(tmp_path: Path) -> None:
+    save(tmp_path, blocks())
+    whole = (tmp_path / "00000.png").read_bytes()
+    wide = whole[:16] + (60_000).to_bytes(4, "big") * 2 + whole[24:29] + b"\0" * 4 + whole[33:]
+    for content in (wide, whole[:40], whole[:-20], b"P5 60000 60000 255\n"):
+        (tmp_path / "00000.png").write_bytes(content)
+        with pytest.raises(InputError, match=r"00000\.png: cannot be read as an id map") as caught:
+            SavedMasks(folder_reader(tmp_path))(VIEW)
+        assert str(caught.value).isprintable()
+    (tmp_path / "00000.png").write_bytes(whole)
+    for notes in ('[{"id": Infinity}]', '[{"id": 1e400}]', "[" * 200_000, '[{"id": ' + "9" * 4000 + "}]", "\xff"):
+        (tmp_path / "00000.json").write_text(notes, encoding="latin1")
+        with pytest.raises(InputError, match=r"00000\.json: cannot be read as notes on masks") as caught:
+            SavedMasks(folder_reader(tmp_path))(VIEW)
+        assert str(caught.value).isprintable()
+
+
+def test_names_are_cleaned_where_they_enter(tmp_path: Path) -> None:
+    notes = [{"id": 3, "label": "half \ud800 chair\n"}, {"id": 7, "label": " \x1b "}]
+    save(tmp_path, blocks(), notes)
+    assert SavedMasks(folder_reader(tmp_path))(VIEW).names == ("half \ufffd chair", None)

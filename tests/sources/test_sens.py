@@ -163,3 +163,14 @@ def test_extrinsics_that_leave_nothing_in_common(path: Path) -> None:
     path.write_bytes(layouts.sens_header(1, E_depth=E_depth) + layouts.sens_frame(layouts.moments(1)[0]))
     with pytest.raises(InputError, match=r"colour and depth do not overlap \(1\)"):
         next(iter(open_source(path)))
+
+
+@pytest.mark.parametrize("per_metre", [1e-38, 1e-6, -1.0, 0.0, float("nan"), float("inf"), 1e30])
+def test_a_unit_of_depth_that_no_room_has(per_metre: float, tmp_path: Path) -> None:
+    frames = layouts.moments(2)
+    header = layouts.sens_header(2)
+    header = header[:-12] + struct.pack("<f", per_metre) + header[-8:]
+    path = tmp_path / "a.sens"
+    path.write_bytes(header + b"".join(layouts.sens_frame(m) for m in frames))
+    with pytest.raises(InputError, match="depth units per metre"):
+        open_source(path)

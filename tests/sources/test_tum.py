@@ -69,3 +69,14 @@ def test_quaternions(seed: int, length: float) -> None:
 
 def test_the_zero_quaternion_is_no_pose() -> None:
     assert not np.isfinite(pose_from_quaternion([0.0] * 7)).all()
+
+
+@pytest.mark.parametrize("name", ["/etc/hostname", "../elsewhere.png", "rgb/../../elsewhere.png", ""])
+@pytest.mark.parametrize("listed", ["rgb.txt", "depth.txt"])
+def test_lists_name_no_files_outside_the_recording(listed: str, name: str, tmp_path: Path) -> None:
+    root = layouts.write_tum(tmp_path / "walk", layouts.moments())
+    lines = (root / listed).read_text().splitlines()
+    lines[1] = f"{lines[1].split()[0]} {name}"
+    (root / listed).write_text("\n".join(lines))
+    with pytest.raises(InputError, match=r"names no file in the recording"):
+        open_source(root)

@@ -82,8 +82,8 @@ def test_quaternions_and_poses_agree_with_matrices() -> None:
 def test_it_learns_goes_on_and_leaves_a_folder_that_loads(walks: Walks, tmp_path: Path) -> None:
     losses: list[float] = []
     folder = train_cut3r(
-        walks, tmp_path / "run", 12, clip_steps=4, config=SMALL, peak=3e-3, command="test",
-        progress=lambda _, loss: losses.append(loss),
+        walks, tmp_path / "run", 12, clip_steps=4, config=SMALL, peak=3e-3,
+        progress=lambda _, loss: losses.append(loss), command="test",
     )
     assert len(losses) == 16 and np.mean(losses[9:12]) < np.mean(losses[:3])
     model = load_cut3r(folder)

@@ -88,7 +88,7 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lives(tmp_
 
     def another_run() -> None:
         with pytest.raises(InputError, match=r"another run \(pid \d+, since .*\) writes to .*out; wait") as caught:
-            learn(second, lambda _: pytest.fail("a step of the second"), 30, out, 1e-2, 5)
+            learn(second, lambda _: pytest.fail("a step of the second"), 30, out=out, peak=1e-2, warmup=5)
         refusals.append(str(caught.value))
 
     def progress(step: int, _: float) -> None:
@@ -101,9 +101,9 @@ def test_a_second_run_into_the_same_folder_is_refused_while_the_first_lives(tmp_
             raise PowerCutError
 
     with pytest.raises(PowerCutError):
-        learn(first, loss_for(first), 30, out, 1e-2, 5, progress=progress)
+        learn(first, loss_for(first), 30, out=out, peak=1e-2, warmup=5, progress=progress)
     assert len(refusals) == 1
-    learn(second, loss_for(second), 6, out, 1e-2, 5)
+    learn(second, loss_for(second), 6, out=out, peak=1e-2, warmup=5)
     assert sorted(p.name for p in tmp_path.rglob("*")) == [CHECKPOINT, CURVE, "out"]
 
 
@@ -128,7 +128,7 @@ def test_another_models_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="another model"):
         learn(nn.Linear(4, 2), loss_for(model), 3, out=tmp_path, peak=1e-2, warmup=1)
     (tmp_path / CHECKPOINT).write_bytes(b"nonsense")
-    with pytest.raises(InputError, match="not a checkpoint"):
+    with pytest.raises(InputError, match=r"cannot be read as a checkpoint .*remove it to start again"):
         learn(model, loss_for(model), 3, out=tmp_path, peak=1e-2, warmup=1)
 
 

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 import types
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,53 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
     (tmp_path / "half.pth").write_bytes((tmp_path / "whole.pth").read_bytes()[:900])
     with pytest.raises(InputError, match="refused"):
         convert(tmp_path / "half.pth", tmp_path / "out.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "why"),
+    [
+        (lambda: torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8), "quantised"),
+        (lambda: torch.eye(3).to_sparse(), "not dense"),
+        (lambda: torch.ones(2, 2).to_sparse_csr(), "not dense"),
+        (lambda: torch.ones(3, device="meta"), "no numbers"),
+        (lambda: torch.ones(3, dtype=torch.complex64), "complex64"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_safetensors_cannot_hold_is_said(tensor: Callable[[], torch.Tensor], why: str, tmp_path: Path) -> None:
+    torch.save({"good": torch.ones(2), "odd": tensor()}, tmp_path / "model.pth")
+    with pytest.raises(InputError, match=f"'odd' .*{why}|refused") as caught:
+        convert(tmp_path / "model.pth", tmp_path / "out.safetensors")
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "out.safetensors").exists()
+
+
+@pytest.mark.parametrize("name", ["__metadata__", "half \ud800"])
+def test_names_that_safetensors_does_not_allow(name: str, tmp_path: Path) -> None:
+    torch.save({name: torch.ones(2)}, tmp_path / "model.pth")
+    with pytest.raises(InputError, match="a name that safetensors does not allow") as caught:
+        convert(tmp_path / "model.pth", tmp_path / "out.safetensors")
+    assert str(caught.value).isprintable()
+
+
+def test_a_tensor_that_spreads_over_all_memory_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.ones(1).expand(100_000, 1_000_000)}, tmp_path / "model.pth")
+    with pytest.raises(InputError, match="400000000000 bytes"):
+        convert(tmp_path / "model.pth", tmp_path / "out.safetensors")
+
+
+def test_a_dict_that_holds_itself_ends(tmp_path: Path) -> None:
+    held: dict[str, object] = {"epoch": 3}
+    held["model"] = held
+    torch.save(held, tmp_path / "model.pth")
+    with pytest.raises(InputError, match="no weights in it"):
+        convert(tmp_path / "model.pth", tmp_path / "out.safetensors")
+
+
+def test_a_checkpoint_is_not_written_over(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth"
+    torch.save({"w": torch.ones(2)}, path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="the checkpoint itself"):
+        convert(path, tmp_path / "." / "model.pth")
+    assert path.read_bytes() == before

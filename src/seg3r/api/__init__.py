@@ -6,9 +6,9 @@ from __future__ import annotations
 from seg3r.api.ask import ask, open_map
 from seg3r.api.evaluate import evaluate_data, evaluate_map, evaluate_questions, evaluate_rooms, evaluate_tasks
 from seg3r.api.name import name
-from seg3r.api.run import frames, map_recording, method_for, run
+from seg3r.api.run import frames, method_for, run
 
 __all__ = [
     "ask", "evaluate_data", "evaluate_map", "evaluate_questions", "evaluate_rooms", "evaluate_tasks", "frames",
-    "map_recording", "method_for", "name", "open_map", "run",
+    "method_for", "name", "open_map", "run",
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from seg3r.choices import AnswererName, PresetName
 from seg3r.describe.answers import answer_record
 from seg3r.errors import InputError
 from seg3r.files import check_file
 from seg3r.presets.language import LazyAnswerer, answerer_of
 from seg3r.presets.mappers import preset_named
-from seg3r.presets.preset import AnswererName, Preset, PresetName
+from seg3r.presets.preset import Preset
 from seg3r.report import write_report
 from seg3r.scene import SceneMap
 from seg3r.scene.view import Map
@@ -57,8 +58,9 @@ def ask(
         check_file(page)
     if not question.strip():
         raise InputError('an empty question; ask for something, as in "something to sit on"')
+    parts = preset_named(preset, device)
     scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")  # before weights are loaded for it
-    answerer = answerer_of(answer, preset_named(preset, device), chat)
+    answerer = answerer_of(answer, parts, chat)
     found = answerer(scene, question)
     if page is not None:
         write_report(

@@ -7,6 +7,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from seg3r.choices import (
+    AnswererName,
+    Association,
+    Depth,
+    Geometry,
+    LabelerName,
+    MaskSource,
+    MethodName,
+    Placement,
+    PresetName,
+    ScoresAs,
+    Split,
+)
 from seg3r.datasets import dataset_called
 from seg3r.datasets.rooms import read_truth, true_rooms
 from seg3r.datasets.scenefun3d import SCENEFUN3D
@@ -14,24 +27,22 @@ from seg3r.embed.refined_queries import load_refiner
 from seg3r.errors import InputError, check_choice
 from seg3r.evaluate.datasets import DatasetResult, evaluate_dataset
 from seg3r.evaluate.grounding import GroundingResult, evaluate_grounding
-from seg3r.evaluate.one_camera import Placement, map_posed, measure_monocular
+from seg3r.evaluate.one_camera import map_posed, measure_monocular
 from seg3r.evaluate.questions import measure_questions
-from seg3r.evaluate.rooms import MaskSource, measure_rooms, room_settings
+from seg3r.evaluate.rooms import measure_rooms, room_settings
 from seg3r.evaluate.run import CURVE_EVERY, REACH, MappedRecording, Progress, evaluate_maps, predict
 from seg3r.label.label_map import label_map
 from seg3r.label.vocabulary import Vocabulary
 from seg3r.mapper import Mapper
 from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.metrics.protocol import THINGS
-from seg3r.presets.language import LabelerName, answerer_of, labeler_of
-from seg3r.presets.mappers import METHODS, MethodName, moonseg3r, opentrack3d, preset_named
+from seg3r.presets.language import answerer_of, labeler_of
+from seg3r.presets.mappers import METHODS, moonseg3r, opentrack3d, preset_named
 from seg3r.presets.masks import masks_from
-from seg3r.presets.preset import AnswererName, Geometry, Preset, PresetName
+from seg3r.presets.preset import Preset
 from seg3r.scene import SceneMap
 from seg3r.sources import Recording, open_source
 
-Split = Literal["train", "val", "test"]
-Depth = Literal["clean", "noisy"]
 DATASET_CONFIGS = {"scenefun3d": OpenTrack3DConfig(voxel_m=0.005, visible_m=0.02, contained=2.0)}
 """Data sets that ask for other numbers of OpenTrack3D: knobs and switches are small, and parts of larger things
 (docs/opentrack3d.md, 3.8)."""
@@ -43,7 +54,7 @@ def evaluate_rooms(
     *,
     split: Split = "val",
     masks: MaskSource = "geometric",
-    association: Literal["own", "truth"] = "own",
+    association: Association = "own",
     depth: Depth = "noisy",
     rooms: int = 8,
     frames: int = 60,
@@ -147,7 +158,7 @@ def evaluate_questions(
 
 def evaluate_map(
     folder: str | Path, points: str | Path, gt: str | Path, *, class_agnostic: bool = True,
-    scores: Literal["ranked", "constant"] = "ranked", max_dist_m: float | None = None,
+    scores: ScoresAs = "ranked", max_dist_m: float | None = None,
 ) -> dict[str, Any]:
     """A map folder against a labelled cloud in its world.
 

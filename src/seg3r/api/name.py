@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from seg3r.choices import LabelerName, PresetName
 from seg3r.errors import InputError
 from seg3r.label.label_map import label_map
 from seg3r.label.vocabulary import Vocabulary
-from seg3r.presets.language import LabelerName, labeler_for
+from seg3r.presets.language import labeler_for
 from seg3r.presets.mappers import preset_named
-from seg3r.presets.preset import Preset, PresetName
+from seg3r.presets.preset import Preset
 from seg3r.presets.words import vocabulary_named
 from seg3r.scene.view import Map
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from seg3r.choices import AnswererName, PresetName
 from seg3r.cli.terminal import JsonFile, emit, say
 
 
@@ -19,9 +20,9 @@ class Ask:
     """Folder that `run` wrote."""
     question: Positional[str]
     """A name, a description or a question: "the brown chair", "something to sit on"."""
-    answer: Annotated[Literal["nearest", "mllm"], arg(aliases=["--labels"])] = "nearest"
+    answer: Annotated[AnswererName, arg(aliases=["--labels"])] = "nearest"
     """Who answers: the nearest text, or a multi-modal language model that knows where things stand."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """bundled: small weights that come with the package. foundation: large ones, see `seg3r weights`."""
     chat: str | None = None
     """Another language model: a name from `seg3r weights list`, a folder, or URL#MODEL of an endpoint."""

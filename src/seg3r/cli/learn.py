@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, subcommand
 
+from seg3r.choices import PresetName
 from seg3r.cli.terminal import JsonFile, Steps, Switch, emit, say
 from seg3r.train.recipes import ClipRecipe, Cut3rRecipe, MllmRecipe, QueryRefinerRecipe
 
@@ -97,7 +98,7 @@ class TrainQueryRefiner(Train):
     """Where rendered walks are kept for the next training."""
     videos: Path | None = None
     """A folder of videos or recordings to learn from instead of rooms; a segmenter finds their masks."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """Whose tokens and features it learns on."""
     plain: Switch = False
     """Without the distillation loss, a row of the ablation: the same as --distil 0."""

@@ -6,10 +6,10 @@ import math
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from tyro.conf import Positional
 
+from seg3r.choices import Depth
 from seg3r.cli.checks import at_least
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, emit, say, say_table, size
 from seg3r.errors import InputError
@@ -72,7 +72,7 @@ class Rooms:
     """Length of the walk."""
     size: Size = "320x240"
     """Of the images."""
-    depth: Literal["clean", "noisy"] = "noisy"
+    depth: Depth = "noisy"
     """noisy: range-dependent noise, holes at edges and grazing angles, quantised."""
 
     def __call__(self) -> None:

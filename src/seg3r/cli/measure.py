@@ -10,6 +10,18 @@ from typing import Annotated, ClassVar, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from seg3r.choices import (
+    AnswererName,
+    Association,
+    Depth,
+    LabelerName,
+    MaskSource,
+    MethodName,
+    Placement,
+    PresetName,
+    ScoresAs,
+    Split,
+)
 from seg3r.cli.checks import at_least
 from seg3r.cli.terminal import JsonFile, ProgressBar, Size, Steps, emit, say, say_ap, size
 from seg3r.errors import InputError
@@ -19,17 +31,17 @@ from seg3r.errors import InputError
 class EvaluateRooms:
     """A method on procedural rooms: class-agnostic AP, the online curve, and the oracle ladder."""
 
-    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
+    method: MethodName = "opentrack3d"
     """As for `run`."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
-    split: Literal["train", "val", "test"] = "val"
+    split: Split = "val"
     """Disjoint ranges of seeds; tune on train and val only."""
-    masks: Literal["geometric", "truth"] = "geometric"
+    masks: MaskSource = "geometric"
     """truth: perfect masks."""
-    association: Literal["own", "truth"] = "own"
+    association: Association = "own"
     """truth: perfect association."""
-    depth: Literal["clean", "noisy"] = "noisy"
+    depth: Depth = "noisy"
     """As for `rooms`."""
     rooms: int = 8
     """How many."""
@@ -50,7 +62,7 @@ class EvaluateRooms:
     """First room of the split."""
     reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
     """Where moonseg3r takes camera and depth from; by default cut3r."""
-    placement: Literal["unprojected", "aligned"] | None = None
+    placement: Placement | None = None
     """How a map of moonseg3r comes to the truth. unprojected: what each view said of its pixels, at their true place.
     aligned (the default): the map itself, after the similarity that fits its cameras."""
     refiner: Path | None = None
@@ -88,17 +100,17 @@ class EvaluateQuestions:
 
     flag_names: ClassVar[Mapping[str, str]] = {"labels": "naming"}
 
-    answer: Annotated[Literal["nearest", "mllm"], arg(aliases=["--labels"])] = "nearest"
+    answer: Annotated[AnswererName, arg(aliases=["--labels"])] = "nearest"
     """Who answers."""
-    naming: Literal["votes", "nearest", "mllm"] | None = None
+    naming: LabelerName | None = None
     """Who names the instances first; by default who answers."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
     chat: str | None = None
     """As for `ask`."""
-    split: Literal["train", "val", "test"] = "val"
+    split: Split = "val"
     """As for `rooms`."""
-    masks: Literal["geometric", "truth"] = "truth"
+    masks: MaskSource = "truth"
     """truth: what is measured is the answers, not the segmenter."""
     rooms: int = 8
     """How many."""
@@ -142,13 +154,13 @@ class EvaluateDataset:
     flag_names: ClassVar[Mapping[str, str]] = {"folder": "data"}
     data: Positional[Path]
     """Folder of the data set."""
-    method: Literal["opentrack3d", "moonseg3r"] = "opentrack3d"
+    method: MethodName = "opentrack3d"
     """As for `run`."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """As for `run`."""
     masks: str | None = None
     """As for `run`: a folder of id maps in each recording."""
-    labels: Literal["votes", "nearest", "mllm"] | None = None
+    labels: LabelerName | None = None
     """Who names the instances; by default class-agnostic."""
     chat: str | None = None
     """As for `ask`."""
@@ -160,7 +172,7 @@ class EvaluateDataset:
     """Keep what was said of each scene here, and go on from it."""
     reconstruct: Literal["cut3r", "odometry", "sensor"] | None = None
     """Where moonseg3r takes camera and depth from; by default cut3r."""
-    placement: Literal["unprojected", "aligned"] | None = None
+    placement: Placement | None = None
     """How a map of moonseg3r comes to the truth, as for `rooms`; by default aligned."""
     refiner: Path | None = None
     """As for `run`."""
@@ -200,7 +212,7 @@ class EvaluateMap:
     """One label*1000 + instance per point."""
     class_agnostic: bool = False
     """Every instance of the truth counts as one class (a map without labels allows nothing else)."""
-    scores: Literal["ranked", "constant"] = "ranked"
+    scores: ScoresAs = "ranked"
     """constant: what several published scripts do; AP is then r(1+p)/2."""
     max_dist_m: Annotated[float | None, arg(aliases=["--max-dist"])] = None
     """Metres from a vertex to the nearest owned point; by default 1.5 voxels of the map."""
@@ -232,7 +244,7 @@ class EvaluateFiles:
     """Class list."""
     class_agnostic: bool = False
     """As for `map`."""
-    scores: Literal["ranked", "constant"] = "ranked"
+    scores: ScoresAs = "ranked"
     """As for `map`."""
     json: JsonFile = None
     """Write everything here (- : to standard output)."""

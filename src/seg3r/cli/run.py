@@ -10,11 +10,12 @@ import sys
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 from tyro.conf import Positional, arg
 
+from seg3r.choices import AnswererName, Geometry, MethodName, PresetName
 from seg3r.cli.checks import reading_numbers, refuse_flags_of_others, split_words
 from seg3r.cli.terminal import JsonFile, ProgressBar, Switch, counted_reasons, emit, say
 from seg3r.errors import InputError
@@ -24,8 +25,6 @@ from seg3r.methods.opentrack3d_config import OpenTrack3DConfig
 if TYPE_CHECKING:
     from seg3r.sources import Recording
 
-MethodName = Literal["opentrack3d", "moonseg3r"]
-Geometry = Literal["cut3r", "odometry", "sensor", "saved"]
 
 
 @dataclass(frozen=True)
@@ -40,13 +39,13 @@ class Run:
     or rooms:SEED."""
     out: Path
     """Folder of the map; appears whole, at the end."""
-    preset: Literal["bundled", "foundation"] = "bundled"
+    preset: PresetName = "bundled"
     """bundled: weight-free and small parts, offline on a CPU. foundation: large ones, see `seg3r weights`."""
     masks: str | None = None
     """Use the id maps in this folder of the recording (or `truth`) instead of a segmenter."""
     vocabulary: str | None = None
     """Words to name things with: rooms, scannet200, replica, scannetpp ..., or a file with one name a line."""
-    labels: Literal["nearest", "mllm"] | None = None
+    labels: AnswererName | None = None
     """Who names them: the nearest text, or a multi-modal language model. By default the names beside the masks do, or
     the nearest text where a vocabulary is given and the masks have none."""
     chat: str | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,11 @@ from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.geometry import narrowed
+from seg3r.reading import reading
 
 LARGEST_INSTANCE = 999
 """Of a scene: ids are label * 1000 + instance."""
+LARGEST_LABEL = 10**6
 
 _PLY_TYPES = {
     "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
@@ -53,17 +56,16 @@ def read_ply(path: Path, elements: Sequence[str]) -> dict[str, dict[str, np.ndar
     """
     _must_exist(path)
     found: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        with path.open("rb") as file:
-            order, listed = _ply_header(file)
-            for element in listed:
-                columns = _ply_text(file, element) if order is None else _ply_binary(file, element, order)
-                if element.name in elements:
-                    found[element.name] = columns
-                if len(found) == len(elements):
-                    break
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise InputError(f"{path}: cannot be read as PLY ({' '.join(str(error).split())}); fetch it again") from error
+    with reading(path, "PLY", "fetch it again"), path.open("rb") as file:
+        order, listed = _ply_header(file)
+        for element in listed:
+            if element.count < 0 or element.count > path.stat().st_size:
+                raise ValueError(f"{element.count} rows of {element.name!r} are not in a file of this length")
+            columns = _ply_text(file, element) if order is None else _ply_binary(file, element, order)
+            if element.name in elements:
+                found[element.name] = columns
+            if len(found) == len(elements):
+                break
     if missing := [name for name in elements if name not in found]:
         raise InputError(f"{path}: a PLY file without element {missing[0]!r}; fetch it again")
     return found
@@ -73,9 +75,21 @@ def vertices_of(path: Path, columns: dict[str, np.ndarray]) -> Float[np.ndarray,
     """x, y, z of a vertex element: float32, doubles far from the world's origin if the file has them."""
     if absent := [axis for axis in "xyz" if axis not in columns]:
         raise InputError(f"{path}: its vertices have no {absent[0]}")
-    double = columns["x"].dtype == np.float64
-    vertices = np.stack([columns[axis].astype(np.float64 if double else np.float32) for axis in "xyz"], axis=1)
-    return narrowed(vertices) if double else vertices
+    with reading(path, "vertices"):
+        return finite_points(np.stack([columns[axis].reshape(-1) for axis in "xyz"], axis=1))
+
+
+def finite_points(numbers: np.ndarray) -> Float[np.ndarray, "v 3"]:
+    """Coordinates as they are kept, doubles only far from the world's origin; ValueError for another shape, or one that
+    is not finite."""
+    if numbers.ndim != 2 or numbers.shape[1] != 3:
+        raise ValueError(f"expected n x 3 coordinates, got {'x'.join(map(str, numbers.shape))}")
+    with np.errstate(over="ignore"):
+        points = narrowed(numbers.astype(np.float64)) if numbers.dtype != np.float32 else numbers
+    bad = ~np.isfinite(points).all(1)
+    if bad.any():
+        raise ValueError(f"point {int(bad.argmax())} is not finite")
+    return points
 
 
 def read_vertices(path: Path) -> Float[np.ndarray, "v 3"]:
@@ -94,37 +108,36 @@ def read_preprocessed(mesh: Path, ids: Path) -> Truth:
 def read_json_key(path: Path, key: str) -> Any:
     """What a JSON file holds under a key."""
     _must_exist(path)
-    try:
+    with reading(path, f"JSON with {key!r}", "fetch it again"):
         return json.loads(path.read_bytes())[key]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: cannot be read as JSON with {key!r} ({error!r}); fetch it again") from error
+
+
+def read_indices(path: Path, key: str) -> Int64[np.ndarray, "n"]:
+    """A list of integers under a key of a JSON file."""
+    with reading(path, f"JSON with integers under {key!r}", "fetch it again"):
+        return np.asarray(read_json_key(path, key), np.int64).reshape(-1)
 
 
 def read_table(path: Path, columns: Sequence[str], delimiter: str) -> list[tuple[str, ...]]:
     """Columns of a CSV or TSV file, by the names in its first line."""
     _must_exist(path)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter)
-            absent = [name for name in columns if name not in (reader.fieldnames or ())]
-            if absent:
-                raise InputError(f"{path}: no column {absent[0]!r}; fetch the file that ships with the data set")
-            return [tuple(row[name] or "" for name in columns) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot be read as a table ({error!r})") from error
+    with reading(path, "a table"), path.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file, delimiter=delimiter)
+        absent = [name for name in columns if name not in (reader.fieldnames or ())]
+        if absent:
+            raise InputError(f"{path}: no column {absent[0]!r}; fetch the file that ships with the data set")
+        return [tuple(row[name] or "" for name in columns) for row in reader]
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not empty."""
     _must_exist(path)
-    try:
+    with reading(path, "text"):
         return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read ({error!r})") from error
 
 
 def paint_segments(
-    segments: Int[np.ndarray, "v"], groups: Iterable[tuple[Sequence[int], int]]
+    segments: Int[np.ndarray, "v"], groups: Iterable[tuple[Sequence[int] | Int64[np.ndarray, "..."], int]]
 ) -> Int64[np.ndarray, "v"]:
     """The value of the last group that holds a vertex's segment; 0 where none does.
 
@@ -148,6 +161,14 @@ def instance_id(label: int, instance: int, where: Path) -> int:
     if not 1 <= instance <= LARGEST_INSTANCE:
         raise InputError(f"{where}: instance {instance}; ids of ground truth have room for 1 to {LARGEST_INSTANCE}")
     return label * 1000 + instance
+
+
+def label_number(value: Any) -> int:
+    """A label as an integer from 0 that leaves room for the instance; ValueError for anything else."""
+    number = int(value)
+    if not 0 <= number <= LARGEST_LABEL:
+        raise ValueError(f"label {number} is not in 0..{LARGEST_LABEL}")
+    return number
 
 
 def _must_exist(path: Path) -> None:
@@ -192,6 +213,8 @@ def _ply_binary(file: IO[bytes], element: _Element, order: str) -> dict[str, np.
         fields.append((prop.name, order + prop.kind, size))
         file.seek(np.dtype(prop.kind).itemsize * int(np.prod(size, dtype=np.int64)), 1)
     file.seek(start)
+    if np.dtype(fields).itemsize * element.count > os.fstat(file.fileno()).st_size:
+        raise ValueError(f"{element.count} rows of {element.name!r} are not in a file of this length")
     rows = np.fromfile(file, np.dtype(fields), element.count)
     if len(rows) != element.count:
         raise ValueError(f"it ends after {len(rows)} of {element.count} rows of {element.name}")

@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int, Int64
 
-from seg3r.datasets.read import instance_id, read_json_key, read_ply, read_preprocessed, vertices_of
+from seg3r.datasets.read import instance_id, label_number, read_json_key, read_ply, read_preprocessed, vertices_of
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import Protocol
+from seg3r.reading import reading
 
 REPLICA = Protocol(
     "replica",
@@ -56,10 +57,9 @@ def read_replica(habitat: Path) -> Truth:
         raise InputError(f"{mesh}: its faces need vertex_indices and object_id; take the one in habitat/")
     if corners.size and not 0 <= corners.min() <= corners.max() < len(vertices):
         raise InputError(f"{mesh}: a face names a vertex that is not there; fetch it again")
-    try:
-        classes = {int(thing["id"]): int(thing["class_id"]) for thing in read_json_key(info, "objects")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{info}: an object without id and class_id ({error}); fetch it again") from error
+    with reading(info, "objects with id and class_id", "fetch it again"):
+        objects = read_json_key(info, "objects")
+        classes = {int(thing["id"]): label_number(max(0, int(thing["class_id"]))) for thing in objects}
     ids = {
         thing: instance_id(classes[thing], rank, info) if classes[thing] > 0 else 0
         for rank, thing in enumerate(sorted(classes), 1)

@@ -11,10 +11,11 @@ import torch
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from seg3r.datasets.read import finite_points, read_vertices
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
-from seg3r.geometry import narrowed
+from seg3r.reading import read_npy, reading
 from seg3r.rooms import labelled_cloud, renderer_of, split_seeds
 from seg3r.rooms.cloud import sample_surface, seen_by
 from seg3r.segment.saved import IdMap, folder_reader
@@ -85,18 +86,17 @@ def read_truth(points: Path, ids: Path) -> Truth:
     """Points from .ply or .npy, ids from a text file with one label * 1000 + instance per point."""
     if not points.is_file():
         raise InputError(f"{points}: no such file")
-    if points.suffix == ".npy":
-        vertices = np.load(points, allow_pickle=False)
+    if points.suffix.lower() not in (".npy", ".ply"):
+        raise InputError(f"{points}: points come as .ply or .npy")
+    if points.suffix.lower() == ".npy":
+        with reading(points, "an array of points"):
+            vertices = finite_points(read_npy(points))
     else:
-        import trimesh
-
-        vertices = np.asarray(trimesh.load(points, process=False).vertices)  # type: ignore[attr-defined]
-    if vertices.ndim != 2 or vertices.shape[1] != 3:
-        raise InputError(f"{points}: expected n x 3 coordinates, got {'x'.join(map(str, vertices.shape))}")
+        vertices = read_vertices(points)
     labels = read_ground_truth(ids)
     if len(labels) != len(vertices):
         raise InputError(f"{ids}: {len(labels)} ids for the {len(vertices)} points of {points}")
-    return Truth(narrowed(vertices.astype(np.float64)), labels.astype(np.int64))
+    return Truth(vertices, labels.astype(np.int64))
 
 
 def surface_superpoints(recording: RoomsSource) -> tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]:

@@ -20,7 +20,9 @@ import numpy as np
 
 from seg3r.datasets.read import (
     instance_id,
+    label_number,
     paint_segments,
+    read_indices,
     read_json_key,
     read_preprocessed,
     read_table,
@@ -29,6 +31,7 @@ from seg3r.datasets.read import (
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import Protocol
+from seg3r.reading import reading
 
 SCANNET20 = Protocol(
     "scannet20",
@@ -146,16 +149,19 @@ def read_scannet(scene: Path, label_table: Path, column: Literal["id", "nyu40id"
     """
     vertices = read_vertices(mesh_of(scene))
     segments_path, groups_path = _segments_of(scene), _groups_of(scene)
-    segments = np.asarray(read_json_key(segments_path, "segIndices"), np.int64)
+    segments = read_indices(segments_path, "segIndices")
     if segments.shape != (len(vertices),):
         raise InputError(f"{segments_path}: {len(segments)} segments for {len(vertices)} vertices of {mesh_of(scene)}")
-    number = {name: int(value) for name, value in read_table(label_table, ("raw_category", column), "\t") if value}
+    with reading(label_table, "a table of labels"):
+        rows = read_table(label_table, ("raw_category", column), "\t")
+        number = {name: label_number(value) for name, value in rows if value}
+    with reading(groups_path, "groups of segments", "fetch it again"):
+        listed = [
+            (str(g["label"]), int(g["objectId"]) + 1, np.asarray(g["segments"], np.int64).reshape(-1))
+            for g in read_json_key(groups_path, "segGroups")
+        ]
     groups, known = [], False
-    for group in read_json_key(groups_path, "segGroups"):
-        try:
-            name, instance, members = str(group["label"]), int(group["objectId"]) + 1, group["segments"]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{groups_path}: a group without {error}; fetch it again") from error
+    for name, instance, members in listed:
         known = known or name in number
         groups.append((members, instance_id(number.get(name, 0), instance, groups_path)))
     if groups and not known:

@@ -15,6 +15,7 @@ from seg3r.errors import InputError
 from seg3r.files import write_bytes
 from seg3r.kernels.instance_ap import parse_integers
 from seg3r.metrics.instance_ap import ScenePrediction
+from seg3r.reading import quoted, reading
 
 MASK_FOLDER = "predicted_masks"
 
@@ -47,18 +48,20 @@ def read_prediction(path: Path, vertex_count: int) -> ScenePrediction:
         where = f"{path}, line {number}"
         fields = line.split()
         if len(fields) != 3:
-            raise InputError(f"{where}: expected 'mask_file label confidence', got {line.strip()!r}")
+            raise InputError(f"{where}: expected 'mask_file label confidence', got {quoted(line)}")
         try:
             label, score = int(fields[1]), float(fields[2])
         except ValueError:
-            raise InputError(f"{where}: expected an integer label and a number, got {line.strip()!r}") from None
+            raise InputError(f"{where}: expected an integer label and a number, got {quoted(line)}") from None
         if not np.isfinite(score) or abs(label) >= 2**62:
-            raise InputError(f"{where}: label and confidence must be finite, got {line.strip()!r}")
-        mask_path = (folder / fields[0]).resolve()
+            raise InputError(f"{where}: label and confidence must be finite, got {quoted(line)}")
+        with reading(where, "a line of a prediction"):
+            mask_path = (folder / fields[0]).resolve()
+            there = mask_path.is_file()
         if Path(fields[0]).is_absolute() or not mask_path.is_relative_to(folder):
-            raise InputError(f"{where}: mask file {fields[0]!r} lies outside {folder}; give a path inside it")
-        if not mask_path.is_file():
-            raise InputError(f"{where}: mask file {fields[0]!r} does not exist in {folder}")
+            raise InputError(f"{where}: mask file {quoted(fields[0])} lies outside {folder}; give a path inside it")
+        if not there:
+            raise InputError(f"{where}: mask file {quoted(fields[0])} does not exist in {folder}")
         lists.append(np.flatnonzero(_read_mask(mask_path, vertex_count)))
         labels.append(label)
         scores.append(score)

@@ -14,10 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from seg3r.datasets.read import instance_id, paint_segments, read_json_key, read_lines, read_table, read_vertices
+from seg3r.datasets.read import (
+    instance_id,
+    paint_segments,
+    read_indices,
+    read_json_key,
+    read_lines,
+    read_table,
+    read_vertices,
+)
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
+from seg3r.reading import reading
 
 SCANNETPP_SEMANTIC = (
     "wall", "ceiling", "floor", "table", "door", "ceiling lamp", "cabinet", "blinds", "curtain", "chair",
@@ -62,7 +71,7 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
     """
     mesh, groups_path = scans / "mesh_aligned_0.05.ply", scans / "segments_anno.json"
     vertices = read_vertices(mesh)
-    segments = np.asarray(read_json_key(scans / "segments.json", "segIndices"), np.int64)
+    segments = read_indices(scans / "segments.json", "segIndices")
     if segments.shape != (len(vertices),):
         raise InputError(f"{scans / 'segments.json'}: {len(segments)} segments for {len(vertices)} vertices of {mesh}")
     _check_classes(metadata / "top100.txt")
@@ -70,11 +79,12 @@ def read_scannetpp(scans: Path, metadata: Path) -> Truth:
     sizes = dict(zip(*(a.tolist() for a in np.unique(segments, return_counts=True)), strict=True))
     groups: list[tuple[int, list[int], int]] = []
     instances = 0
-    for group in read_json_key(groups_path, "segGroups"):
-        try:
-            name, members = str(group["label"]), [int(s) for s in group["segments"]]
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{groups_path}: a group without {error}; fetch it again") from error
+    with reading(groups_path, "groups of segments", "fetch it again"):
+        listed = [
+            (str(group["label"]), np.asarray(group["segments"], np.int64).reshape(-1).tolist())
+            for group in read_json_key(groups_path, "segGroups")
+        ]
+    for name, members in listed:
         label = label_of.get(name)
         if label is None:
             continue
@@ -123,10 +133,8 @@ def _masked(path: Path, vertex_count: int) -> list[int]:
     """Vertices that do not take part: one index per line, often none."""
     if not path.is_file():
         return []
-    try:
+    with reading(path, "one vertex index per line"):
         found = [int(line) for line in read_lines(path)]
-    except ValueError as error:
-        raise InputError(f"{path}: expected one vertex index per line ({error})") from error
     if found and not 0 <= min(found) <= max(found) < vertex_count:
         raise InputError(f"{path}: names vertices outside 0..{vertex_count - 1}; it belongs to another mesh")
     return found

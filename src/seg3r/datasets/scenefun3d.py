@@ -20,6 +20,8 @@ from seg3r.datasets.read import instance_id, read_json_key, read_vertices
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
 from seg3r.metrics.protocol import EXCLUDED_ID, Protocol
+from seg3r.reading import quoted, read_npy, reading
+from seg3r.text import well_formed
 
 SCENEFUN3D = Protocol(
     "scenefun3d",
@@ -73,7 +75,7 @@ def read_scenefun3d(visit: Path, crop: bool = False) -> Truth:
     ids = np.zeros(len(vertices), np.int64)
     for instance, one in enumerate((a for a in annotations if a.label != EXCLUDE), 1):
         if one.label not in number:
-            raise InputError(f"{path}: label {one.label!r} is none of the nine affordances nor {EXCLUDE!r}")
+            raise InputError(f"{path}: label {quoted(one.label)} is none of the nine affordances nor {EXCLUDE!r}")
         ids[one.points] = instance_id(number[one.label], instance, path)
     _exclude(ids, annotations)
     kept = _crop(visit, len(vertices)) if crop else slice(None)
@@ -91,12 +93,12 @@ def read_queries(visit: Path, crop: bool = False) -> tuple[Float[np.ndarray, "v 
     by_name = {one.name: one for one in annotations}
     kept = _crop(visit, len(vertices)) if crop else slice(None)
     queries = []
-    for entry in read_json_key(path, "descriptions"):
-        try:
-            name, text, wanted = str(entry["desc_id"]), str(entry["description"]), [str(a) for a in entry["annot_id"]]
-            meant = [by_name[a] for a in wanted]
-        except (KeyError, TypeError) as error:
-            raise InputError(f"{path}: a description without {error} (in it, or among the annotations)") from error
+    with reading(path, "descriptions of annotations", "fetch it again"):
+        entries = [
+            (str(e["desc_id"]), well_formed(str(e["description"])), [by_name[str(a)] for a in e["annot_id"]])
+            for e in read_json_key(path, "descriptions")
+        ]
+    for name, text, meant in entries:
         ids = np.zeros(len(vertices), np.int64)
         _exclude(ids, annotations)
         for instance, one in enumerate(meant, 1):
@@ -123,17 +125,16 @@ def scenefun3d_truth(folder: Path, scene: str) -> Truth:
 
 
 def _annotations(path: Path, vertex_count: int) -> list[_Annotation]:
-    return [_annotation(entry, path, vertex_count) for entry in read_json_key(path, "annotations")]
+    with reading(path, "annotations", "fetch it again"):
+        return [_annotation(entry, path, vertex_count) for entry in read_json_key(path, "annotations")]
 
 
 def _annotation(entry: Any, path: Path, vertex_count: int) -> _Annotation:
-    try:
-        points = np.asarray(entry["indices"], np.int64).reshape(-1)
-        name, label = str(entry["annot_id"]), str(entry["label"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: an annotation without {error}; fetch it again") from error
+    points = np.asarray(entry["indices"], np.int64).reshape(-1)
+    name, label = str(entry["annot_id"]), str(entry["label"])
     if len(points) and not 0 <= points.min() <= points.max() < vertex_count:
-        raise InputError(f"{path}: annotation {name} names points outside 0..{vertex_count - 1}, of another scan")
+        scan = f"0..{vertex_count - 1}, of another scan"
+        raise InputError(f"{path}: annotation {quoted(name)} names points outside {scan}")
     return _Annotation(name, label, points)
 
 
@@ -145,10 +146,8 @@ def _exclude(ids: Int64[np.ndarray, "v"], annotations: Iterable[_Annotation]) ->
 
 def _crop(visit: Path, vertex_count: int) -> Bool[np.ndarray, "v"]:
     path = visit / f"{visit.name}_crop_mask.npy"
-    try:
-        mask = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); fetch the asset crop_mask") from error
+    with reading(path, "a mask over points", "fetch the asset crop_mask"):
+        mask = read_npy(path)
     if mask.shape != (vertex_count,):
         raise InputError(f"{path}: of shape {mask.shape}, expected one value for each of {vertex_count} points")
     return np.asarray(mask, np.bool_)

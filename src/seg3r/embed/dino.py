@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, assert_never
 
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
+from seg3r.choices import Pool
 from seg3r.models import images
 from seg3r.models.grids import coverage
 from seg3r.types import Masks, View
@@ -40,7 +41,7 @@ class Dino:
         source: str | Path | Any,
         device: torch.device | str = "cpu",
         short_side: int = 518,
-        over: Literal["mask", "box"] = "mask",
+        over: Pool = "mask",
         min_coverage: float = 0.25,
     ) -> None:
         """

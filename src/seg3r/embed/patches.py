@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, assert_never
+from typing import assert_never
 
 import cv2
 import numpy as np
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
+from seg3r.choices import Pool
 from seg3r.kernels import patches as kernels
 from seg3r.types import Masks, View
 
@@ -32,7 +33,7 @@ class Patches:
 
     patches_high: int = 30
     """Patches along the image's height: 8 x 8 pixels at 320x240, 16 x 16 at 640x480."""
-    pool: Literal["mask", "box"] = "mask"
+    pool: Pool = "mask"
     """Over the mask, or over its bounding box (the ablation without mask-wise features)."""
     chroma: float = 0.6
     """Weight of the chroma histogram."""

@@ -3,13 +3,12 @@ seen there before, and how the reconstructor remembers it."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, assert_never, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
@@ -20,11 +19,14 @@ from seg3r.embed.memory import QueryIndexMemory, spatial_keys
 from seg3r.errors import InputError
 from seg3r.models.grids import coverage, resampled
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined, pooled
+from seg3r.reading import quoted, reading
 from seg3r.types import Masks, View
 from seg3r.weights.pretrained import read_json
 
 LEAST_COVERED = 0.05
 """A mask that covers no cell by more is too small to have one."""
+LARGEST_SIZE, MOST_LAYERS = 1 << 16, 64
+"""Of a refiner that may be read."""
 
 
 @runtime_checkable
@@ -219,26 +221,30 @@ def load_refiner(folder: Path) -> QueryRefiner:
         InputError: no such files, a file cut short, or tensors of another network.
     """
     path = folder / "model.safetensors"
-    try:
+    with reading(path, "safetensors"):
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: cannot be read as safetensors ({why})") from error
-    model = QueryRefiner(_config(folder / "config.json"))
-    shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    config = _config(folder / "config.json")
+    with reading(folder / "config.json", "sizes of a query refiner"), torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in QueryRefiner(config).state_dict().items()}
     wrong = [name for name in shapes.keys() | weights.keys() if name not in weights
              or shapes.get(name) != weights[name].shape]
     if wrong:
         raise InputError(f"{path}: no query refiner of the sizes in config.json (see {min(wrong)})")
+    model = QueryRefiner(config)
     model.load_state_dict(weights)
     return model.eval()
 
 
 def _config(path: Path) -> QueryRefinerConfig:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; it holds the sizes of the query refiner beside it")
     given: dict[str, Any] = read_json(path)
     if unknown := set(given) - {field.name for field in fields(QueryRefinerConfig)}:
-        raise InputError(f"{path}: no sizes of a query refiner ({', '.join(sorted(unknown)[:3])} ...)")
-    try:
-        return QueryRefinerConfig(**given)
-    except TypeError as error:
-        raise InputError(f"{path}: no sizes of a query refiner, or no such file ({error})") from error
+        raise InputError(f"{path}: no sizes of a query refiner ({quoted(', '.join(sorted(unknown)))})")
+    with reading(path, "sizes of a query refiner"):
+        config = QueryRefinerConfig(**given)
+        sizes = {name: value for name, value in asdict(config).items() if name not in ("attend_above", "bias")}
+        wrong = [name for name, size in sizes.items() if type(size) is not int or not 0 <= size <= LARGEST_SIZE]
+        if wrong or config.layers > MOST_LAYERS or config.width % max(config.heads, 1):
+            raise ValueError(f"{wrong[0] if wrong else 'layers, width or heads'} of no network")
+        return replace(config, attend_above=float(config.attend_above), bias=float(config.bias))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -22,6 +21,7 @@ from seg3r.mapper import Mapper
 from seg3r.metrics.conventions import ConventionTable, four_columns, labelled_scene
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_tables, overlap_table
 from seg3r.metrics.quality import Quality, quality
+from seg3r.reading import reading
 from seg3r.scene import SceneMap
 from seg3r.types import Frame
 
@@ -225,13 +225,13 @@ def _save(path: Path, predicted: _ScenePrediction) -> None:
 def _load(path: Path) -> _ScenePrediction | None:
     if not path.is_file():
         return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            scores = file["scores"]
-            prediction = ScenePrediction(
-                file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
-            )
-            labels, scale = (file[name] if name in file.files else None for name in ("labels", "scale"))
-            return _ScenePrediction(prediction, labels, None if scale is None else float(scale))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it and measure the scene again") from error
+    with (
+        reading(path, "the prediction of a scene", "delete it and measure the scene again"),
+        np.load(path, allow_pickle=False) as file,
+    ):
+        scores = file["scores"]
+        prediction = ScenePrediction(
+            file["vertices"], file["starts"], int(file["vertex_count"]), np.ones(len(scores), np.int64), scores
+        )
+        labels, scale = (file[name] if name in file.files else None for name in ("labels", "scale"))
+        return _ScenePrediction(prediction, labels, None if scale is None else float(scale))

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32
 from torch import Tensor
 
+from seg3r.choices import Geometry, MaskSource, Placement
 from seg3r.datasets.rooms import TrueRoom, truth_masks
 from seg3r.evaluate.datasets import PlacedMap
 from seg3r.evaluate.placement import LEAST_VIEWS, AssignmentLog, aligned, unprojected
-from seg3r.evaluate.rooms import ROOM_PROTOCOL, MaskSource
+from seg3r.evaluate.rooms import ROOM_PROTOCOL
 from seg3r.evaluate.run import Evaluation, MappedRecording, Progress, evaluate_maps, follow
 from seg3r.mapper import Mapper
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
@@ -22,15 +23,11 @@ from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.presets.geometry import GeometryOptions
 from seg3r.presets.mappers import moonseg3r
-from seg3r.presets.preset import Geometry, Preset
+from seg3r.presets.preset import Preset
 from seg3r.scene import SceneMap
 from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 from seg3r.types import Camera, Frame
-
-Placement = Literal["unprojected", "aligned"]
-"""unprojected: what each view gave its pixels to, at their true place. aligned: the map itself, after the similarity
-that fits its cameras."""
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
+from seg3r.choices import MaskSource
 from seg3r.datasets.rooms import TrueRoom, truth_masks
 from seg3r.datasets.truth import Truth
 from seg3r.describe.answers import answer_mask
 from seg3r.evaluate.answers import named_things, on_vertices
-from seg3r.evaluate.rooms import MaskSource
 from seg3r.evaluate.run import REACH, Progress, follow, predict
 from seg3r.label.label_map import label_map
 from seg3r.metrics.instance_ap import ScenePrediction, evaluate_scenes

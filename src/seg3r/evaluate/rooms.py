@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 from seg3r.associate.fused import Fused
+from seg3r.choices import Association, LabelerName, MaskSource
 from seg3r.datasets.rooms import TrueRoom, surface_superpoints, truth_masks
 from seg3r.embed.oracle import TruthIdentity
 from seg3r.evaluate.run import REACH, Evaluation, MappedRecording, Progress, evaluate_maps, follow, predict
@@ -18,7 +19,7 @@ from seg3r.methods.opentrack3d import OpenTrack3DConfig
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.metrics.majority import majority_labels
 from seg3r.metrics.protocol import protocol_from_classes
-from seg3r.presets.language import LabelerName, labeler_of
+from seg3r.presets.language import labeler_of
 from seg3r.presets.mappers import opentrack3d
 from seg3r.presets.preset import Preset
 from seg3r.presets.words import ROOM_WORDS
@@ -28,8 +29,6 @@ from seg3r.scene import SceneMap
 from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 
-MaskSource = Literal["geometric", "truth"]
-"""The method's own segmenter, or perfect masks."""
 ROOM_PROTOCOL = protocol_from_classes(CLASSES[1:], STRUCTURAL)
 
 
@@ -39,7 +38,7 @@ def measure_rooms(
     config: OpenTrack3DConfig | None = None,
     *,
     masks: MaskSource = "geometric",
-    association: Literal["own", "truth"] = "own",
+    association: Association = "own",
     online_every: int = 0,
     labels: LabelerName | Literal["truth"] | None = None,
     vocabulary: Vocabulary | None = None,

@@ -8,13 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
+from seg3r.choices import ScoresAs
 from seg3r.datasets.truth import Truth
 from seg3r.mapper import Mapper
+from seg3r.metrics.conventions import labelled_confidence
 from seg3r.metrics.instance_ap import Result, ScenePrediction, evaluate_scenes, overlap_table
 from seg3r.metrics.protocol import Protocol
 from seg3r.metrics.quality import Quality, quality
@@ -54,7 +56,7 @@ def predict(
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
     confidence = scene.scores.numpy().astype(np.float64)
     if certainty is not None:
-        confidence = (confidence**3 * np.asarray(certainty, np.float64)) ** 0.25
+        confidence = labelled_confidence(confidence, np.asarray(certainty, np.float64))
     return ScenePrediction.from_lists(lists, len(vertices), given, confidence)
 
 
@@ -123,7 +125,7 @@ class Evaluation:
 
 def evaluate_maps(
     mapped: Sequence[MappedRecording], protocol: Protocol, class_agnostic: bool, settings: Mapping[str, Any],
-    scores_as: Literal["ranked", "constant"] = "ranked", constant_too: bool = False,
+    scores_as: ScoresAs = "ranked", constant_too: bool = False,
 ) -> Evaluation:
     """Score the maps of all recordings together.
 

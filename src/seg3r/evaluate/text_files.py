@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
+from seg3r.choices import ScoresAs
 from seg3r.datasets.scannet_text import read_ground_truth, read_prediction
 from seg3r.errors import InputError
 from seg3r.metrics.instance_ap import Result, evaluate_scenes
@@ -16,7 +16,7 @@ def evaluate_folder(
     prediction_folder: Path,
     protocol: Protocol,
     class_agnostic: bool = False,
-    scores: Literal["ranked", "constant"] = "ranked",
+    scores: ScoresAs = "ranked",
 ) -> Result:
     """`evaluate_scenes` over every `scene.txt` of a ground-truth folder.
 

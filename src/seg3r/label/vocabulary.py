@@ -8,6 +8,8 @@ from pathlib import Path
 
 from seg3r.errors import InputError
 from seg3r.label.prompts import bare_name, same_name
+from seg3r.reading import reading
+from seg3r.text import clean_name
 from seg3r.types import Labels
 
 
@@ -52,12 +54,10 @@ def read_vocabulary(path: Path) -> Vocabulary:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such word list")
-    try:
+    with reading(path, "a text file"):
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file ({error})") from error
     lines = [line for line in lines if not line.lstrip().startswith("#")]
-    rows = [[word.strip() for word in re.split("[,\t]", line) if word.strip()] for line in lines]
+    rows = [[name for word in re.split("[,\t]", line) if (name := clean_name(word))] for line in lines]
     rows = [row for row in rows if row]
     if not rows:
         raise InputError(f"{path}: no words in it; write one name a line, synonyms after commas")

@@ -68,6 +68,6 @@ def moonseg3r(
         ),
         maintain=Every(c.maintain_every, Unconfirmed()),
         refine=Chain(tuple(refine for wanted, refine in final if wanted)),
-        scene=scene or SceneMap(c.voxel_m, c.visible_m),
+        scene=SceneMap(c.voxel_m, c.visible_m) if scene is None else scene,  # an empty one is falsy
         answer=answer,
     )

@@ -71,7 +71,7 @@ def opentrack3d(
         ),
         maintain=Every(c.maintain_every, Chain((*([merge] if c.merge else []), Unconfirmed()))),
         refine=Chain(tuple(refine)),
-        scene=scene or SceneMap(c.voxel_m, c.visible_m),
+        scene=SceneMap(c.voxel_m, c.visible_m) if scene is None else scene,  # an empty one is falsy
         answer=answer,
     )
 

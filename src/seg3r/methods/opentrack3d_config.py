@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
+from seg3r.choices import Pool
 from seg3r.errors import check_choice
 from seg3r.methods.numbers import check_numbers
 
@@ -24,7 +25,7 @@ class OpenTrack3DConfig:
     """Weight of the visual cue; OnlineAnySeg's ablation says that space dominates. 0 switches it off, gate and all."""
     overlap: bool = True
     """Whether overlap in space counts; without it only the look decides (ablation "w/o IoU")."""
-    pool: Literal["mask", "box"] = "mask"
+    pool: Pool = "mask"
     """Descriptors over the mask, or (ablation "w/o mask-wise feature") over its box."""
     match: float = 0.35
     """tau_match: score from which a mask continues an instance; Details Matter 0.3, OVIR-3D 0.3 (IoU alone)."""

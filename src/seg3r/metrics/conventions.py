@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from seg3r.choices import ScoresAs
 from seg3r.errors import InputError
 from seg3r.metrics.instance_ap import APs, OverlapTable, Result, ScenePrediction, evaluate_tables, overlap_table
 from seg3r.metrics.protocol import Protocol
@@ -44,7 +45,7 @@ class Column:
     """One convention's numbers."""
 
     export: Literal["Top-1", "Top-K"]
-    confidence: Literal["ranked", "constant"]
+    confidence: ScoresAs
     convention: str
     """In words."""
     result: Result
@@ -147,7 +148,7 @@ def four_columns(scenes: Sequence[LabelledScene], protocol: Protocol, top_k: int
     }
     columns = []
     for export, tables in exports.items():
-        confidences: tuple[Literal["ranked", "constant"], ...] = ("ranked", "constant")
+        confidences: tuple[ScoresAs, ...] = ("ranked", "constant")
         for confidence in confidences:
             result = evaluate_tables(tables, names, protocol, scores=confidence)
             convention = f"{_EXPORT[export].format(k=k)}; {_CONFIDENCE[confidence]}"
@@ -186,12 +187,18 @@ def _chosen(scene: LabelledScene, rows: Int[np.ndarray, "p"], classes: Int[np.nd
     )
 
 
+def labelled_confidence(
+    scores: Float[np.ndarray, "p"], probabilities: Float[np.ndarray, "p"]
+) -> Float[np.ndarray, "p"]:
+    """Of an instance under a label: the label's probability as a fourth factor beside the instance score's three,
+    (s^3 p)^(1/4) (docs/opentrack3d.md, 3.11)."""
+    return np.asarray((scores**3 * probabilities.astype(np.float64)) ** 0.25, np.float64)
+
+
 def _confidence(
     scene: LabelledScene, rows: Int[np.ndarray, "p"], classes: Int[np.ndarray, "p"]
 ) -> Float[np.ndarray, "p"]:
-    """The label's certainty as a fourth factor beside the instance score's three (docs/opentrack3d.md, 3.11)."""
-    product = scene.masks.scores[rows] ** 3 * scene.labels[rows, classes].astype(np.float64)
-    return np.asarray(product**0.25, np.float64)
+    return labelled_confidence(scene.masks.scores[rows], scene.labels[rows, classes])
 
 
 def _mean(values: Iterable[APs]) -> APs:

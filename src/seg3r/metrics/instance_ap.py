@@ -10,11 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
+from seg3r.choices import ScoresAs
 from seg3r.errors import InputError
 from seg3r.kernels.instance_ap import integrate, match_scene
 from seg3r.metrics.protocol import Protocol
@@ -200,7 +201,7 @@ def overlap_table(
 
 
 def average_precision(
-    tables: Sequence[OverlapTable], class_count: int, min_region: int, scores: Literal["ranked", "constant"] = "ranked"
+    tables: Sequence[OverlapTable], class_count: int, min_region: int, scores: ScoresAs = "ranked"
 ) -> tuple[Curves, list[Curves]]:
     """Average precision of all scenes pooled, and of each scene alone.
 
@@ -228,7 +229,7 @@ def average_precision(
     return pooled[0], alone
 
 
-def _confidences(table: OverlapTable, scores: Literal["ranked", "constant"]) -> Float64[np.ndarray, "p"]:
+def _confidences(table: OverlapTable, scores: ScoresAs) -> Float64[np.ndarray, "p"]:
     if scores == "ranked":
         return table.scores
     if scores == "constant":
@@ -241,7 +242,7 @@ def evaluate_scenes(
     predictions: Sequence[ScenePrediction],
     protocol: Protocol,
     class_agnostic: bool = False,
-    scores: Literal["ranked", "constant"] = "ranked",
+    scores: ScoresAs = "ranked",
     scene_names: Sequence[str] | None = None,
 ) -> Result:
     """Average precision of predicted instances.
@@ -274,7 +275,7 @@ def evaluate_tables(
     scene_names: Sequence[str],
     protocol: Protocol,
     class_agnostic: bool = False,
-    scores: Literal["ranked", "constant"] = "ranked",
+    scores: ScoresAs = "ranked",
 ) -> Result:
     """`evaluate_scenes` from what was counted: tables are small where masks of many scenes are not."""
     classes = ("object",) if class_agnostic else protocol.names

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from seg3r.choices import AnswererName, Geometry, Pool, PresetName
 from seg3r.embed.patches import PatchGrid
 from seg3r.embed.refined_queries import DenseFeatures, load_refiner
 from seg3r.language.chat import LocalChat
@@ -13,7 +14,6 @@ from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS, MoonSeg3RConfig
 from seg3r.models.cut3r import Cut3r
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.presets.device import best_device
-from seg3r.presets.preset import AnswererName, Geometry, PresetName
 from seg3r.protocols import Chat, Embedder, ImageTextEncoder, Segmenter
 from seg3r.reconstruct.cut3r import Cut3rReconstructor, load_cut3r
 from seg3r.weights.bundled import bundled
@@ -46,7 +46,7 @@ class Bundled:
         """The method's own: the geometric segmenter."""
         return None
 
-    def embedder(self, pool: Literal["mask", "box"]) -> Embedder | None:
+    def embedder(self, pool: Pool) -> Embedder | None:
         """The method's own: descriptors of patches."""
         return None
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
+from seg3r.choices import AnswererName, Geometry, Pool, PresetName
 from seg3r.embed.refined_queries import DenseFeatures
 from seg3r.language.image_text import ImageText
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.presets.device import best_device
 from seg3r.presets.language import chat_of
-from seg3r.presets.preset import AnswererName, Geometry, PresetName
 from seg3r.presets.words import ROOM_WORDS
 from seg3r.protocols import Chat, Embedder, ImageTextEncoder, Segmenter
 from seg3r.reconstruct.cut3r import Cut3rReconstructor, load_cut3r
@@ -56,7 +56,7 @@ class Foundation:
 
         return Automatic(SEGMENTER, self._device)
 
-    def embedder(self, pool: Literal["mask", "box"]) -> Embedder:
+    def embedder(self, pool: Pool) -> Embedder:
         """DINOv2."""
         from seg3r.embed.dino import Dino
 

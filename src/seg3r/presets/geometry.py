@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
+from seg3r.choices import Geometry
 from seg3r.errors import InputError, check_choice
-from seg3r.presets.preset import Geometry, Preset
+from seg3r.presets.preset import Preset
 from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from seg3r.answer.mllm import MllmAnswerer
 from seg3r.answer.nearest import NearestAnswerer
+from seg3r.choices import AnswererName, LabelerName
 from seg3r.errors import InputError, check_choice
 from seg3r.label.mllm import Mllm
 from seg3r.label.nearest import Nearest
@@ -17,14 +18,12 @@ from seg3r.language.cache import Cached
 from seg3r.language.chat import LocalChat
 from seg3r.language.endpoint import EndpointChat, split_endpoint
 from seg3r.presets.device import best_device
-from seg3r.presets.preset import AnswererName, Preset
+from seg3r.presets.preset import Preset
 from seg3r.protocols import Answerer, Chat, Labeler
 from seg3r.scene import SceneMap
 from seg3r.types import Answer
 from seg3r.weights import folder_of
 
-LabelerName = Literal["votes", "nearest", "mllm"]
-"""votes: names beside the masks; nearest: the nearest text (CLIP family); mllm: a multi-modal language model."""
 KEY_VARIABLE = "SEG3R_API_KEY"
 """Environment variable with the key of an endpoint that wants one."""
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
 from jaxtyping import Float32, Int64
 from torch import Tensor
 
+from seg3r.choices import Geometry, MethodName, PresetName
 from seg3r.embed.refined_queries import load_refiner
 from seg3r.errors import InputError, check_choice
 from seg3r.mapper import Mapper
@@ -22,11 +23,10 @@ from seg3r.presets.device import check_device
 from seg3r.presets.foundation import Foundation
 from seg3r.presets.geometry import GeometryOptions, reconstructor
 from seg3r.presets.language import LazyAnswerer
-from seg3r.presets.preset import Geometry, Preset, PresetName
+from seg3r.presets.preset import Preset
 from seg3r.protocols import Answerer, Embedder, Reconstructor, Segmenter
 from seg3r.scene import SceneMap
 
-MethodName = Literal["opentrack3d", "moonseg3r"]
 METHODS: tuple[MethodName, ...] = get_args(MethodName)
 Superpoints = tuple[Float32[Tensor, "v 3"], Int64[Tensor, "v"]]
 """Vertices of a mesh in the recording's world, and the superpoint of each."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from seg3r.choices import AnswererName, Geometry, Pool, PresetName
 from seg3r.embed.refined_queries import DenseFeatures
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.protocols import Chat, Embedder, ImageTextEncoder, Segmenter
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
-
-PresetName = Literal["bundled", "foundation"]
-Geometry = Literal["cut3r", "odometry", "sensor", "saved"]
-"""Where camera and depth come from: a recurrent network, features and plane sweeps, the recording itself, a folder."""
-AnswererName = Literal["nearest", "mllm"]
 
 
 @runtime_checkable
@@ -54,7 +50,7 @@ class Preset(Protocol):
         """Masks of whatever there is."""
         ...
 
-    def embedder(self, pool: Literal["mask", "box"]) -> Embedder | None:
+    def embedder(self, pool: Pool) -> Embedder | None:
         """Descriptors of masks."""
         ...
 

@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Float64, UInt8
 from PIL import Image
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
@@ -26,7 +25,9 @@ from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
 from seg3r.models.images import by_long_side
+from seg3r.reading import quoted, reading
 from seg3r.reconstruct.motion import FlowMotion, FlowView
+from seg3r.reconstruct.size import checked_size
 from seg3r.types import Camera, Frame, View
 
 WEISZFELD = 10
@@ -102,11 +103,7 @@ class Cut3rReconstructor:
         Raises:
             InputError: a frame of another size than those before.
         """
-        H, W = frame.rgb.shape[:2]
-        had = self._size or (H, W)
-        if had != (H, W):
-            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
-        self._size = had
+        self._size = checked_size(frame, self._size)
         return (self._see(frame),)
 
     @torch.no_grad()
@@ -213,12 +210,11 @@ def load_cut3r(folder: Path) -> Cut3r:
         InputError: no such files, a file cut short, or tensors of another network.
     """
     path = folder / "model.safetensors" if folder.is_dir() else folder
-    try:
+    with reading(path, "safetensors"):
         weights = load_file(path)
-    except (OSError, SafetensorError) as error:
-        why = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: cannot be read as safetensors ({why})") from error
-    model = Cut3r(_config(path.with_name("config.json")))
+    config = _config(path.with_name("config.json"))
+    with reading(path.with_name("config.json"), "sizes of a CUT3R"):
+        model = Cut3r(config)
     load_weights(model, weights, str(path))
     return model.eval()
 
@@ -226,15 +222,13 @@ def load_cut3r(folder: Path) -> Cut3r:
 def _config(path: Path) -> Cut3rConfig:
     if not path.is_file():
         return Cut3rConfig()
-    try:
+    with reading(path, "sizes of a CUT3R"):
         given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in fields(Cut3rConfig)}
         if unknown := set(given) - known:
-            raise InputError(f"{path}: no sizes of a CUT3R ({', '.join(sorted(unknown)[:3])} ...)")
+            raise InputError(f"{path}: no sizes of a CUT3R ({quoted(', '.join(sorted(unknown)))})")
         sizes: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in given.items()}
         return Cut3rConfig(**sizes)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: no sizes of a CUT3R ({error})") from error
 
 
 def network_input(

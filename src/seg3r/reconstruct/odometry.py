@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from seg3r.errors import InputError
 from seg3r.geometry import transform, unproject
 from seg3r.reconstruct.point_map import PointMap
+from seg3r.reconstruct.size import checked_size
 from seg3r.reconstruct.sweep import PosedImage, Sweep, SweptView
 from seg3r.reconstruct.tracking import Tracker
 from seg3r.types import Camera, Event, Frame, View
@@ -100,11 +100,7 @@ class Odometry:
         Raises:
             InputError: a frame of another size than those before.
         """
-        H, W = frame.rgb.shape[:2]
-        had = self._size or (H, W)
-        if had != (H, W):
-            raise InputError(f"frame {frame.index} is {W}x{H}, those before it {had[1]}x{had[0]}: one video, one size")
-        self._size = had
+        H, W = self._size = checked_size(frame, self._size)
         small, gray = self._small(frame)
         if self._tracker is None:
             focal = GUESS * gray.shape[1] if self.focal_px is None else self.focal_px * gray.shape[1] / W

@@ -15,11 +15,11 @@ import cv2
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64, Shaped, UInt8
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from seg3r.errors import InputError
 from seg3r.geometry import local_origin, pose_from, world_rays
+from seg3r.reading import read_npy, read_pixels, reading
 from seg3r.types import Camera, Frame, View, check_camera
 
 ASPECT_TOLERANCE = 0.01
@@ -79,6 +79,8 @@ class SavedGeometry:
         camera = replace(camera, T_world_cam=pose_from(self.origin, camera.T_world_cam))
         across, down, eye = world_rays(camera.K, camera.T_world_cam, size)
         points = depth[..., None] * (across + down[:, None]) + eye
+        if not bool(torch.isfinite(points).all()):
+            raise InputError(f"{path}: with {pose} its points lie nowhere; are both of one unit?")
         return (View(_resized(frame, size, path), camera, depth, points, confidence),)
 
     def finish(self) -> tuple[()]:
@@ -91,10 +93,8 @@ class SavedGeometry:
 
 
 def _matrix(path: Path, side: int) -> Float64[Tensor, "_ _"]:
-    try:
+    with reading(path, f"a {side}x{side} matrix"):
         numbers = np.loadtxt(path, dtype=np.float64, ndmin=2)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a {side}x{side} matrix ({_line(error)})") from error
     if numbers.shape != (side, side):
         shape = "x".join(str(n) for n in numbers.shape)
         raise InputError(f"{path}: a {shape} matrix where one of {side}x{side} is expected")
@@ -102,23 +102,19 @@ def _matrix(path: Path, side: int) -> Float64[Tensor, "_ _"]:
 
 
 def _numbers(path: Path) -> Shaped[np.ndarray, "..."]:
-    try:
-        if path.suffix == ".npy":
-            return np.asarray(np.load(path, allow_pickle=False))
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError) as error:
-        raise InputError(f"{path}: cannot be read ({_line(error)})") from error
+    with reading(path, "numbers"):
+        return read_npy(path) if path.suffix == ".npy" else read_pixels(path)
 
 
 def _depth(path: Path) -> Float32[Tensor, "H W"]:
     """Metres, 0 = none."""
     numbers = _numbers(path)
     kinds = "f" if path.suffix == ".npy" else "ui"
-    if numbers.ndim != 2 or numbers.dtype.kind not in kinds or numbers.dtype.itemsize < 2:
+    if numbers.ndim != 2 or 0 in numbers.shape or numbers.dtype.kind not in kinds or numbers.dtype.itemsize < 2:
         shape = "x".join(str(n) for n in numbers.shape)
         raise InputError(f"{path}: {numbers.dtype} {shape}; depth is a 16-bit PNG in millimetres or floats in an NPY")
-    depth = numbers.astype(np.float32) / np.float32(1.0 if kinds == "f" else MILLIMETRES)
+    with np.errstate(over="ignore"):
+        depth = numbers.astype(np.float32) / np.float32(1.0 if kinds == "f" else MILLIMETRES)
     depth[~np.isfinite(depth) | (depth < 0)] = 0
     return torch.from_numpy(depth)
 
@@ -144,7 +140,3 @@ def _resized(frame: Frame, size: tuple[int, int], path: Path) -> Frame:
         )
     rgb: UInt8[np.ndarray, "h w 3"] = cv2.resize(frame.rgb.numpy(), size[::-1], interpolation=cv2.INTER_AREA)
     return Frame(frame.index, frame.time_s, torch.from_numpy(rgb))
-
-
-def _line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

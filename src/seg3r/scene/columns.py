@@ -24,7 +24,11 @@ class Columns:
         return self._arrays[name]
 
     def __setitem__(self, name: str, values: npt.NDArray[Any]) -> None:
-        """Fill the first len(values) rows."""
+        """Fill the first len(values) rows; ValueError for values of another kind or shape."""
+        dtype, shape, _ = self._specs[name]
+        if values.dtype != dtype or values.shape[1:] != shape:
+            wanted = f"{np.dtype(dtype)} [rows, {', '.join(str(n) for n in shape)}]"
+            raise ValueError(f"{name}: {values.dtype} {list(values.shape)} where {wanted} belong")
         self.reserve(len(values))
         self._arrays[name][: len(values)] = values
 

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from seg3r.errors import InputError
 from seg3r.files import write_tensors
+from seg3r.reading import quoted, reading
 from seg3r.types import Camera, Sighting
 
 FORMAT = "seg3r scene 3"
@@ -37,15 +38,15 @@ def read(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
     """
     if not path.is_file():
         raise InputError(f"{path}: no such map; `seg3r run` writes one")
-    try:
-        with safe_open(path, "numpy") as file:
-            metadata = file.metadata() or {}
-            known = next((name for name in READ if name in metadata), None)
-            if known is None:
-                raise InputError(f"{path}: not a map of this version (its header says {sorted(metadata)})")
-            return {n: file.get_tensor(n) for n in file.keys()}, json.loads(metadata[known])  # noqa: SIM118
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: damaged or not a map ({error})") from error
+    with reading(path, "a map"), safe_open(path, "numpy") as file:
+        metadata = file.metadata() or {}
+        known = next((name for name in READ if name in metadata), None)
+        if known is None:
+            raise InputError(f"{path}: not a map of this version (its header says {quoted(', '.join(metadata))})")
+        header = json.loads(metadata[known])
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
+        return {n: file.get_tensor(n) for n in file.keys()}, header  # noqa: SIM118
 
 
 def write_sightings(

@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.text import clean_name
 from seg3r.types import Camera, Keyframe, Segments, View, pack_masks
 
 WIDTH = 160
@@ -134,7 +135,8 @@ class Keyframes:
                 int(frame), Camera(required["K"], required["T_world_cam"], (int(size[0]), int(size[1]))),
                 required["depth"], required["masks"], required["ids"],
                 None if scores is None else torch.from_numpy(scores),
-                None if features is None else torch.from_numpy(features), None if named is None else tuple(named),
+                None if features is None else torch.from_numpy(features),
+                None if named is None else tuple(name and clean_name(name) for name in named),
             ))
         saved._spacing = float(told["spacing"])
         saved._places = np.array([_place(k.camera) for k in saved._kept]).reshape(-1, 6)

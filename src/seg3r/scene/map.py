@@ -13,7 +13,9 @@ from jaxtyping import Bool, Int32, Int64
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.reading import reading
 from seg3r.scene import io, storage
+from seg3r.scene.check import check_saved
 from seg3r.scene.content import MapContent
 from seg3r.scene.instances import Instances
 from seg3r.scene.owners import Ownership
@@ -186,13 +188,12 @@ class SceneMap(MapContent):
             InputError: no such file, or not a map.
         """
         arrays, header = io.read(path)
-        try:
+        with reading(path, "a map", "write it again"):
+            check_saved(arrays, header)
             scene = cls(float(header["voxel_m"]), float(header["visible_m"]))
             scene._origin = storage.unpack_origin(header)
             scene.frames, scene.last_frame = int(header["frames"]), int(header["last_frame"])
             scene._grid, scene._owners, scene._instances, scene._keyframes = storage.unpack(
                 arrays, header, scene.voxel_m
             )
-        except (KeyError, IndexError, ValueError) as error:
-            raise InputError(f"{path}: damaged map ({type(error).__name__}: {error}); write it again") from error
         return scene

@@ -147,6 +147,8 @@ class Ownership:
         return row[order], point[order], hits, views
 
     def load(self, row: I32, point: I32, hits: I32, views: I32, first_of_point: I32) -> None:
-        """Fill empty storage with saved edges."""
+        """Fill empty storage with saved edges; ValueError where one is there twice."""
         self.hit(point, row, -2, first_of_point)
+        if int(self._counts[0]) != len(point):
+            raise ValueError("an owner is there twice")
         self._edges["hits"], self._edges["views"] = hits, views

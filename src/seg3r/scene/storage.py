@@ -15,6 +15,7 @@ from seg3r.scene.instances import Instances
 from seg3r.scene.keyframes import Keyframes
 from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid
+from seg3r.text import clean_name
 
 Arrays = dict[str, npt.NDArray[Any]]
 POINT_COLUMNS = ("position", "color", "origin", "seen", "weight")
@@ -68,9 +69,12 @@ def unpack(
     instances = Instances(arrays["instance.feature"].shape[1], arrays["instance.identity"].shape[1])
     instances.load(_group(arrays, "instance.", tuple(instances.columns)))
     instances.next_id = int(header["next_id"])
-    instances.name_votes = {int(i): dict(votes) for i, votes in header["name_votes"].items()}
+    instances.name_votes = {
+        int(i): {name: vote for given, vote in votes.items() if (name := clean_name(given))}
+        for i, votes in header["name_votes"].items()
+    }
     instances.name_labels = {
-        int(i): (None if name is None else str(name), float(score))
+        int(i): (None if name is None else clean_name(name), float(score))
         for i, (name, score) in header.get("name_labels", {}).items()
     }
     instances.sightings = io.read_sightings(arrays, header)

@@ -9,14 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int
-from PIL import Image, UnidentifiedImageError
+from jaxtyping import Bool, Int, Integer
 from torch import Tensor
 
 from seg3r.errors import InputError
+from seg3r.reading import read_pixels, reading
+from seg3r.text import clean_name
 from seg3r.types import Masks, TensorFields, View
 
 ASPECT_TOLERANCE = 0.01
+LARGEST_ID = 1 << 31
+DEPTH_NUMBERS, DEPTH_CHANGES, DEPTH_STEP = 20, 0.2, 0.05
+"""A map of so many numbers, of which neighbours differ so often, mostly by so small a share, is one of depth."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,25 +101,39 @@ def folder_reader(
 
 
 def _read_ids(path: Path) -> Tensor:
-    try:
-        with Image.open(path) as image:
-            ids = np.asarray(image)
-    except (UnidentifiedImageError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    with reading(path, "an id map"):
+        ids = read_pixels(path)
     if ids.ndim != 2 or ids.dtype.kind not in "iub":
-        raise InputError(f"{path}: an id map has one channel of integers, this has {image.mode}")
+        shape = "x".join(str(n) for n in ids.shape)
+        raise InputError(f"{path}: an id map has one channel of integers, this holds {ids.dtype} {shape}")
+    if looks_like_depth(ids):
+        raise InputError(f"{path}: looks like a depth map (its numbers change from pixel to pixel), not like an id map")
     return torch.from_numpy(ids.astype(np.int32))
+
+
+def looks_like_depth(ids: Integer[np.ndarray, "H W"] | Bool[np.ndarray, "H W"]) -> bool:
+    """More than 8 bits, many numbers, and neighbours that differ by little as often as masks never border."""
+    if ids.dtype.itemsize < 2:
+        return False
+    left, right = ids[:, :-1].astype(np.int64), ids[:, 1:].astype(np.int64)
+    both = (left > 0) & (right > 0)
+    apart = np.abs(right - left)[both]
+    changes = apart[apart > 0]
+    if len(changes) <= DEPTH_CHANGES * len(apart):
+        return False
+    gentle = changes <= DEPTH_STEP * np.minimum(left, right)[both][apart > 0]
+    return bool(np.mean(gentle) > 0.5) and len(np.unique(ids)) > DEPTH_NUMBERS
 
 
 def _read_notes(path: Path) -> tuple[dict[int, str | None], dict[int, float]]:
     if not path.is_file():
         return {}, {}
-    try:
+    with reading(path, "notes on masks", 'expected [{"id": 1, "label": "chair", "score": 0.9}, ...]'):
         entries = json.loads(path.read_text(encoding="utf-8"))
-        names = {int(e["id"]): None if e.get("label") is None else str(e["label"]) for e in entries}
+        names = {int(e["id"]): None if e.get("label") is None else clean_name(str(e["label"])) for e in entries}
         scores = {int(e["id"]): float(e.get("score", 1.0)) for e in entries}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f'{path}: expected [{{"id": 1, "label": "chair", "score": 0.9}}, ...] ({error!r})') from error
+        if not all(abs(i) < LARGEST_ID for i in scores):
+            raise ValueError(f"an id of {LARGEST_ID} or more")
     for i, score in scores.items():
         if not 0.0 <= score <= 1.0:
             raise InputError(f"{path}: the score of id {i} is {score}; scores lie in 0..1")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seg3r.errors import InputError
+from seg3r.reading import one_line
 from seg3r.sources import images, replica, rgbd_folder, scannet, scannetpp, scenefun3d, seven_scenes, tum
 from seg3r.sources.camera import open_camera
-from seg3r.sources.recording import Recording, one_line
+from seg3r.sources.recording import Recording
 from seg3r.sources.sens import open_sens
 from seg3r.sources.video import SUFFIXES as VIDEO_SUFFIXES
 from seg3r.sources.video import Video

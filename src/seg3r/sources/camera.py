@@ -14,7 +14,8 @@ import av
 import torch
 
 from seg3r.errors import InputError
-from seg3r.sources.recording import check_stride, one_line
+from seg3r.reading import one_line
+from seg3r.sources.recording import check_stride
 from seg3r.sources.video import upright
 from seg3r.types import Frame
 

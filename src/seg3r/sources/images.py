@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from PIL import Image
-
+from seg3r.reading import open_image
 from seg3r.sources.listed import ListedRecording
 from seg3r.sources.read import IMAGE_SUFFIXES
 from seg3r.sources.recording import ASSUMED_FPS
@@ -22,7 +21,7 @@ def open_images(root: Path, every: int = 1) -> ListedRecording:
     """Images of another size than most are left out and counted."""
     paths = files(root, IMAGE_SUFFIXES)
     shots = [
-        Shot(index, stem, index / ASSUMED_FPS, partial(Image.open, path))
+        Shot(index, stem, index / ASSUMED_FPS, partial(open_image, path))
         for index, (stem, path) in zip(numbered(list(paths)), paths.items(), strict=True)
     ]
     return ListedRecording("image folder", root, root, shots, every=every, upright=True)

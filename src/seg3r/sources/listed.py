@@ -17,7 +17,7 @@ from seg3r.errors import InputError
 from seg3r.geometry import rounded_pose
 from seg3r.sources import align
 from seg3r.sources.check import JUMP_M, check_same_view, check_unit, checked_camera, strays
-from seg3r.sources.read import UnusableError, metres, pinhole, reading, rgb_pixels
+from seg3r.sources.read import UnusableError, metres, part_of_frame, pinhole, rgb_pixels
 from seg3r.sources.recording import check_stride, mask_folders, reasons
 from seg3r.sources.shots import Shot
 from seg3r.types import Camera, Frame, check_camera
@@ -195,7 +195,7 @@ class ListedRecording:
         self, shot: Shot, read: Callable[[], npt.NDArray[np.float64]], size: tuple[int, int]
     ) -> torch.Tensor:
         """Of this frame alone."""
-        with reading("intrinsics", shot.stem):
+        with part_of_frame("intrinsics", shot.stem):
             K = read()
         try:
             color = checked_camera(K, self._sample.color_size, "intrinsics")
@@ -215,7 +215,7 @@ class ListedRecording:
             raise UnusableError(shot.problem, shot.stem)
         if shot.pose is None:
             return None
-        with reading("pose", shot.stem):
+        with part_of_frame("pose", shot.stem):
             pose = shot.pose()
         try:
             check_camera(Camera(_SOME_K, torch.from_numpy(pose), (2, 2)))
@@ -226,7 +226,7 @@ class ListedRecording:
     def _rgb(self, shot: Shot) -> torch.Tensor:
         if shot.rgb is None:
             raise UnusableError("colour missing", shot.stem)
-        with reading("colour", shot.stem), shot.rgb() as image:
+        with part_of_frame("colour", shot.stem), shot.rgb() as image:
             pixels = rgb_pixels(image, self.upright)
         H, W = self._sample.color_size
         if pixels.shape[:2] != (H, W):
@@ -245,7 +245,7 @@ class ListedRecording:
         """The depth file's numbers, and metres."""
         if shot.depth is None:
             raise UnusableError("depth missing", shot.stem)
-        with reading("depth", shot.stem):
+        with part_of_frame("depth", shot.stem):
             numbers = shot.depth()
             depth = metres(numbers, self.calibration.per_metre if self.calibration else None)
         if not depth.any():
@@ -291,7 +291,7 @@ class ListedRecording:
     def _opened_size(self, shot: Shot) -> tuple[int, int]:
         if shot.rgb is None:
             raise UnusableError("colour missing", shot.stem)
-        with reading("colour", shot.stem), shot.rgb() as image:
+        with part_of_frame("colour", shot.stem), shot.rgb() as image:
             if self.upright:
                 return rgb_pixels(image, upright=True).shape[:2]
             return (int(image.size[1]), int(image.size[0]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from seg3r.errors import InputError
-from seg3r.sources.recording import one_line
+from seg3r.reading import DAMAGED, one_line, read_npy, read_pixels, reading
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 DEPTH_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".npy"})
@@ -21,8 +21,11 @@ SATURATED = 65535
 """The largest 16-bit number is no measurement: 7-Scenes marks missing depth so, other sensors saturate there."""
 NUMBERS_PER_METRE = 1000.0
 """Integer depth without a stated scale: millimetres."""
+SCALES = (1e-3, 1e9)
+"""Numbers per metre that can be meant: kilometres to nanometres."""
+FURTHEST_M = 1e9
+"""From the origin of the world: beyond lies no camera."""
 
-_READ_ERRORS = (OSError, SyntaxError, ValueError, EOFError, zlib.error, Image.DecompressionBombError)
 _NOT_COLOUR = ("I", "F", "I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -36,11 +39,14 @@ class UnusableError(Exception):
 
 
 @contextmanager
-def reading(what: str, where: str) -> Iterator[None]:
-    """Turns whatever a reader raises into `UnusableError`."""
+def part_of_frame(what: str, where: str) -> Iterator[None]:
+    """Like `reading`, of one frame: whatever a reader raises becomes an `UnusableError`."""
     try:
-        yield
-    except _READ_ERRORS as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    except DAMAGED as error:
         raise UnusableError(f"{what} unreadable", f"{where} ({one_line(error)})") from error
 
 
@@ -60,10 +66,7 @@ def rgb_pixels(image: Image.Image, upright: bool = False) -> npt.NDArray[np.uint
 
 def depth_numbers(path: Path) -> npt.NDArray[Any]:
     """The numbers of a depth file [H W], in the file's own unit."""
-    if path.suffix.lower() == ".npy":
-        return np.asarray(np.load(path, allow_pickle=False))
-    with Image.open(path) as image:
-        return np.asarray(image)
+    return read_npy(path) if path.suffix.lower() == ".npy" else read_pixels(path)
 
 
 def metres(numbers: npt.NDArray[Any], per_metre: float | None) -> npt.NDArray[np.float32]:
@@ -106,10 +109,8 @@ def pose_matrix(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 def matrix_file(path: Path) -> npt.NDArray[np.float64]:
     """A 4x4 or 3x4 matrix the whole recording hangs on: InputError where it cannot be read."""
-    try:
+    with reading(path, "a 4x4 matrix"):
         return pose_file(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a 4x4 matrix ({one_line(error)})") from error
 
 
 def intrinsics_file(path: Path) -> npt.NDArray[np.float64]:
@@ -118,10 +119,8 @@ def intrinsics_file(path: Path) -> npt.NDArray[np.float64]:
     Raises:
         InputError: not readable, or another count of numbers.
     """
-    try:
+    with reading(path, "intrinsics"):
         numbers = numbers_in(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as intrinsics ({one_line(error)})") from error
     if numbers.size == 4:
         return pinhole(*(float(n) for n in numbers))
     if numbers.size in (9, 16):
@@ -136,12 +135,13 @@ def scale_file(path: Path) -> float:
     Raises:
         InputError: anything but one positive number.
     """
-    try:
+    with reading(path, "a number"):
         numbers = numbers_in(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a number ({one_line(error)})") from error
-    if numbers.size != 1 or not np.isfinite(numbers[0]) or numbers[0] <= 0:
-        raise InputError(f"{path}: expected one positive number: how many units of the depth files make a metre")
+    if numbers.size != 1 or not SCALES[0] <= numbers[0] <= SCALES[1]:
+        raise InputError(
+            f"{path}: expected one number from {SCALES[0]:g} to {SCALES[1]:g}: how many units of the depth files make "
+            "a metre"
+        )
     return float(numbers[0])
 
 

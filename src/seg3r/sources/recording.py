@@ -64,11 +64,6 @@ def mask_folders(root: Path | None) -> dict[str, int]:
     return {p.name: sum(1 for _ in p.glob("*.png")) for p in folders}
 
 
-def one_line(error: BaseException) -> str:
-    """The message of a foreign error, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
-
-
 def reasons(skipped: Counter[str]) -> str:
     """`depth missing (3), pose is not finite (1)`."""
     return ", ".join(f"{reason} ({count})" for reason, count in skipped.most_common())

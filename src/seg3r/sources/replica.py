@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from seg3r.errors import InputError
+from seg3r.reading import reading
 from seg3r.sources.listed import Calibration, ListedRecording
-from seg3r.sources.read import IMAGE_SUFFIXES, pinhole, pose_matrix
-from seg3r.sources.recording import one_line
+from seg3r.sources.read import IMAGE_SUFFIXES, SCALES, pinhole, pose_matrix
 from seg3r.sources.shots import files, pair, stated_scale
 
 _DEFAULT = {"fx": 600.0, "fy": 600.0, "cx": 599.5, "cy": 339.5, "scale": 6553.5}
@@ -33,10 +33,8 @@ def open_replica(root: Path, every: int = 1) -> ListedRecording:
     results = root / "results"
     colors = {stem.removeprefix("frame"): path for stem, path in files(results, IMAGE_SUFFIXES, "frame").items()}
     depths = {stem.removeprefix("depth"): path for stem, path in files(results, {".png"}, "depth").items()}
-    try:
+    with reading(root / "traj.txt", "a trajectory"):
         lines = (root / "traj.txt").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise InputError(f"{root / 'traj.txt'}: cannot be read ({one_line(error)})") from error
     keys = {int(key): key for key in {*colors, *depths} if key.isdecimal()}
     poses = {keys[n]: partial(_pose, line) for n, line in enumerate(lines) if n in keys and line.strip()}
     told = _camera_parameters(root)
@@ -54,11 +52,9 @@ def _camera_parameters(root: Path) -> dict[str, float]:
     path = next((p for p in (root / "cam_params.json", root.parent / "cam_params.json") if p.is_file()), None)
     if path is None:
         return _DEFAULT
-    try:
+    with reading(path, "camera parameters", 'expected {"camera": {fx, fy, cx, cy, scale}}'):
         told = json.loads(path.read_text(encoding="utf-8"))["camera"]
         values = {key: float(told[key]) for key in _DEFAULT}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: expected {{\"camera\": {{fx, fy, cx, cy, scale}}}} ({error!r})") from error
-    if not np.isfinite(list(values.values())).all() or values["scale"] <= 0:
-        raise InputError(f"{path}: camera values must be finite and scale positive")
+    if not np.isfinite(list(values.values())).all() or not SCALES[0] <= values["scale"] <= SCALES[1]:
+        raise InputError(f"{path}: camera values must be finite and scale from {SCALES[0]:g} to {SCALES[1]:g}")
     return values

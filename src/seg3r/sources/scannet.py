@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from seg3r.errors import InputError
 from seg3r.sources.listed import Calibration, ListedRecording
-from seg3r.sources.read import DEPTH_SUFFIXES, IMAGE_SUFFIXES, intrinsics_file, matrix_file
+from seg3r.sources.read import DEPTH_SUFFIXES, FURTHEST_M, IMAGE_SUFFIXES, intrinsics_file, matrix_file
 from seg3r.sources.rgbd_folder import POSE_FOLDERS, first_folder
 from seg3r.sources.shots import files, pair, pose_files, stated_scale
 
@@ -57,7 +57,8 @@ def color_from_depth(
         InputError: an extrinsic that is no rigid motion.
     """
     for E in (E_color, E_depth):
-        if not np.allclose(E[:3, :3] @ E[:3, :3].T, np.eye(3), atol=1e-3) or not np.isfinite(E).all():
+        sound = bool(np.all(np.abs(E) < FURTHEST_M)) and np.allclose(E[3], (0, 0, 0, 1))
+        if not sound or not np.allclose(E[:3, :3] @ E[:3, :3].T, np.eye(3), atol=1e-3):
             raise InputError(f"{where}: an extrinsic matrix is not a rigid motion; fix it or make it the identity")
     T = np.linalg.inv(E_color) @ E_depth
     return None if np.allclose(T, np.eye(4), atol=1e-6) else T

@@ -19,12 +19,14 @@ import numpy as np
 import numpy.typing as npt
 
 from seg3r.errors import InputError
+from seg3r.reading import reading
 from seg3r.sources.listed import Calibration, ListedRecording
 from seg3r.sources.read import IMAGE_SUFFIXES, pose_matrix
-from seg3r.sources.recording import one_line
 from seg3r.sources.shots import Shot, files, pair, stated_scale
 
 POSES = "pose_intrinsic_imu.json"
+LATEST_S = 1e12
+"""Of a time stamp: 30,000 years. NaN and what is further off is no time."""
 
 
 def recognise(root: Path) -> bool:
@@ -48,15 +50,15 @@ def open_scannetpp(root: Path, every: int = 1) -> ListedRecording:
     listed = pair(colors, {stem: path for stem, path in depths.items() if stem in colors}, poses)
     start = min(_time(told, shot) for shot in listed)
     shots = [replace(shot, time_s=_time(told, shot) - start, K=_own_K(told, shot.stem)) for shot in listed]
-    calibration = Calibration(_K(told[known[len(known) // 2]]), stated_scale(root, 1000.0))
+    with reading(root / POSES, "intrinsics"):
+        K = _K(told[known[len(known) // 2]])
+    calibration = Calibration(K, stated_scale(root, 1000.0))
     return ListedRecording("ScanNet++ iPhone", root, root, shots, calibration, every)
 
 
 def _told(path: Path) -> dict[str, Any]:
-    try:
+    with reading(path, "JSON"):
         told = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as JSON ({one_line(error)})") from error
     if not isinstance(told, dict):
         raise InputError(f"{path}: expected one entry per frame name; fetch it again")
     return told
@@ -69,7 +71,7 @@ def _has(told: dict[str, Any], stem: str, key: str) -> bool:
 def _time(told: dict[str, Any], shot: Shot) -> float:
     """Seconds; recordings without timestamps keep the assumed rate."""
     stamp = told[shot.stem].get("timestamp") if _has(told, shot.stem, "timestamp") else None
-    return float(stamp) if isinstance(stamp, (int, float)) else shot.time_s
+    return float(stamp) if isinstance(stamp, (int, float)) and abs(stamp) < LATEST_S else shot.time_s
 
 
 def _pose(entry: dict[str, Any]) -> npt.NDArray[np.float64]:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from seg3r.errors import InputError
+from seg3r.reading import open_image, reading
 from seg3r.sources.listed import Calibration, ListedRecording
 from seg3r.sources.read import depth_numbers, numbers_in, pinhole
-from seg3r.sources.recording import one_line
 from seg3r.sources.shots import Shot, files, stated_scale
 
 MAX_APART_S = 0.005
@@ -57,7 +56,7 @@ def open_scenefun3d(root: Path, every: int = 1) -> ListedRecording:
         ]
         shots.append(
             Shot(
-                index, stem, time_s, partial(Image.open, colors[stem]),
+                index, stem, time_s, partial(open_image, colors[stem]),
                 partial(depth_numbers, depths[stem]) if stem in depths else None,
                 partial(_pose, poses[nearest]) if found else None,
                 f"{absent[0]} missing" if absent else None,
@@ -75,17 +74,19 @@ def read_trajectory(path: Path) -> tuple[npt.NDArray[np.float64], npt.NDArray[np
     Raises:
         InputError: not readable, empty, or lines of another length than 7.
     """
-    try:
+    with reading(path, "a trajectory"):
         numbers = numbers_in(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a trajectory ({one_line(error)})") from error
     if not numbers.size or numbers.size % 7:
         raise InputError(f"{path}: {numbers.size} numbers; a trajectory has 7 in each line (time rx ry rz tx ty tz)")
     rows = numbers.reshape(-1, 7)
-    T_cam_world = np.tile(np.eye(4), (len(rows), 1, 1))
-    T_cam_world[:, :3, :3] = Rotation.from_rotvec(rows[:, 1:4]).as_matrix()
-    T_cam_world[:, :3, 3] = rows[:, 4:]
-    return rows[:, 0], np.asarray(np.linalg.inv(T_cam_world), np.float64)
+    rows = rows[np.isfinite(rows[:, 0])]
+    if not len(rows):
+        raise InputError(f"{path}: none of its times is a number; fetch it again")
+    with reading(path, "a trajectory"):
+        T_cam_world = np.tile(np.eye(4), (len(rows), 1, 1))
+        T_cam_world[:, :3, :3] = Rotation.from_rotvec(rows[:, 1:4]).as_matrix()
+        T_cam_world[:, :3, 3] = rows[:, 4:]
+        return rows[:, 0], np.asarray(np.linalg.inv(T_cam_world), np.float64)
 
 
 def _pose(T_world_cam: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -116,9 +117,7 @@ def _common_K(root: Path, paths: list[Path]) -> npt.NDArray[np.float64]:
     if not paths:
         raise InputError(f"{root}: no image in hires_wide/ with a file of the same name in hires_wide_intrinsics/")
     spread = dict.fromkeys(int(i) for i in np.linspace(0, len(paths) - 1, min(SAMPLES, len(paths))))
-    try:
+    with reading(root / "hires_wide_intrinsics", "intrinsics"):
         looked_at = [_pincam(paths[i]) for i in spread]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{root / 'hires_wide_intrinsics'}: cannot be read ({one_line(error)})") from error
     size = Counter(size for size, _ in looked_at).most_common(1)[0][0]
     return next(K for own, K in looked_at if own == size)

@@ -23,6 +23,7 @@ from PIL import Image
 
 from seg3r.errors import InputError
 from seg3r.sources.listed import Calibration, ListedRecording
+from seg3r.sources.read import SCALES
 from seg3r.sources.recording import ASSUMED_FPS
 from seg3r.sources.scannet import color_from_depth, pose_of_color
 from seg3r.sources.shots import Shot
@@ -107,7 +108,7 @@ def read_header(file: BinaryIO, path: Path) -> Header:
     color_kind, depth_kind, cw, ch, dw, dh, per_metre, frames = values[64:]
     if not all(0 < side <= MAX_SIDE for side in (cw, ch, dw, dh)) or frames > MAX_FRAMES:
         raise InputError(f"{path}: damaged header (colour {cw}x{ch}, depth {dw}x{dh}, {frames} frames)")
-    if not np.isfinite(per_metre) or per_metre <= 0:
+    if not SCALES[0] <= per_metre <= SCALES[1]:
         raise InputError(f"{path}: damaged header ({per_metre} depth units per metre)")
     if color_kind not in (_RAW, _PNG, _JPEG) or depth_kind not in (_RAW_U16, _ZLIB_U16):
         raise InputError(

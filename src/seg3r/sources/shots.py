@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from seg3r.reading import open_image
 from seg3r.sources.read import depth_numbers, pose_file, scale_file
 from seg3r.sources.recording import ASSUMED_FPS
 
@@ -79,7 +80,7 @@ def pair(
         shots.append(
             Shot(
                 index, key, index / ASSUMED_FPS,
-                partial(Image.open, colors[key]) if key in colors else None,
+                partial(open_image, colors[key]) if key in colors else None,
                 partial(depth_numbers, depths[key]) if key in depths else None,
                 poses.get(key), f"{absent[0]} missing" if absent else None,
             )

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from seg3r.errors import InputError
+from seg3r.reading import open_image, quoted, reading
 from seg3r.sources.listed import Calibration, ListedRecording
 from seg3r.sources.read import depth_numbers, intrinsics_file, pinhole
-from seg3r.sources.recording import one_line
 from seg3r.sources.shots import Shot, stated_scale
 
 MAX_APART_S = 0.02
@@ -56,7 +55,7 @@ def open_tum(root: Path, every: int = 1) -> ListedRecording:
         absent = "depth" if d is None else "pose" if p is None else None
         shots.append(
             Shot(
-                index, Path(name).stem, time_s, partial(Image.open, root / name),
+                index, Path(name).stem, time_s, partial(open_image, root / name),
                 None if d is None else partial(depth_numbers, root / depth[d][1]),
                 None if p is None else partial(pose_from_quaternion, truth[p][1:]),
                 None if absent is None else f"no {absent} within {MAX_APART_S} s",
@@ -82,10 +81,8 @@ def pose_from_quaternion(row: Sequence[float] | npt.NDArray[np.float64]) -> npt.
 
 
 def _lines(path: Path) -> list[list[str]]:
-    try:
+    with reading(path, "a list of times"):
         text = path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({one_line(error)})") from error
     return [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
 
 
@@ -95,12 +92,17 @@ def _row(fields: list[str], count: int, path: Path) -> npt.NDArray[np.float64]:
     except ValueError:
         row = np.zeros(0)
     if row.size != count:
-        raise InputError(f"{path}: expected {count} numbers in each line, got '{' '.join(fields)[:80]}'")
+        raise InputError(f"{path}: expected {count} numbers in each line, got {quoted(' '.join(fields))}")
     return row
 
 
 def _file_list(path: Path) -> list[tuple[float, str]]:
-    return [(float(_row(fields[:1], 1, path)[0]), " ".join(fields[1:])) for fields in _lines(path)]
+    """Times, and names of files within the recording."""
+    listed = [(float(_row(fields[:1], 1, path)[0]), " ".join(fields[1:])) for fields in _lines(path)]
+    for _, name in listed:
+        if not name or Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+            raise InputError(f"{path}: {quoted(name)} names no file in the recording; give a path inside it")
+    return listed
 
 
 def _nearest(times: npt.NDArray[np.float64], time_s: float) -> int | None:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from seg3r.errors import InputError
-from seg3r.sources.recording import ASSUMED_FPS, check_stride, one_line
+from seg3r.reading import DAMAGED, one_line
+from seg3r.sources.recording import ASSUMED_FPS, check_stride
 from seg3r.types import Frame
 
 SUFFIXES = frozenset({".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".3gp", ".wmv", ".gif"})
@@ -129,7 +130,7 @@ def upright(picture: Any) -> npt.NDArray[np.uint8]:
 def _opened(path: Path) -> Any:
     try:
         container = av.open(str(path))
-    except (av.error.FFmpegError, OSError, ValueError) as error:
+    except DAMAGED + (av.error.FFmpegError,) as error:  # noqa: RUF005 (mypy reads no unpacked tuple)
         raise InputError(f"{path}: cannot be read as a video ({one_line(error)}); is the file complete?") from error
     if not container.streams.video:
         container.close()

@@ -5,6 +5,7 @@ Same partition as that program except where equal weights leave the order open; 
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from seg3r.errors import InputError
 from seg3r.geometry import local_origin, narrowed
 from seg3r.kernels import superpoints as kernel
+from seg3r.reading import one_line, reading
 from seg3r.superpoints.graph import check_graph, segment_graph
 
 
@@ -52,15 +54,23 @@ def read_mesh(path: Path) -> tuple[Float[np.ndarray, "n 3"], Int64[np.ndarray, "
 
     if not path.is_file():
         raise InputError(f"{path} does not exist")
+    log = logging.getLogger("trimesh")
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)  # it logs tracebacks, of a texture that is not there for one
     try:
-        mesh = trimesh.load(path, process=False, maintain_order=True)
-        if isinstance(mesh, trimesh.Scene):
-            mesh = mesh.to_geometry()
-    except Exception as error:  # trimesh raises whatever its parsers meet
-        raise InputError(f"{path} is not a mesh that can be read ({type(error).__name__}: {error})") from error
-    if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
-        raise InputError(f"{path} holds no faces; superpoints of a mesh need them")
-    return narrowed(np.asarray(mesh.vertices, np.float64)), np.asarray(mesh.faces, np.int64)
+        with reading(path, "a mesh"):
+            mesh = trimesh.load(path, process=False, maintain_order=True)
+            if isinstance(mesh, trimesh.Scene):
+                mesh = mesh.to_geometry()
+            if not isinstance(mesh, trimesh.Trimesh) or not len(mesh.faces):
+                raise InputError(f"{path} holds no faces; superpoints of a mesh need them")
+            return narrowed(np.asarray(mesh.vertices, np.float64)), np.asarray(mesh.faces, np.int64)
+    except InputError:
+        raise
+    except Exception as error:  # trimesh raises whatever its parsers meet, its own mistakes too
+        raise InputError(f"{path}: cannot be read as a mesh ({one_line(error)}); give a PLY") from error
+    finally:
+        log.setLevel(level)
 
 
 def read_superpoints(path: Path) -> tuple[Float[Tensor, "v 3"], Int64[Tensor, "v"]]:

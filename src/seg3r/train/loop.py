@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from seg3r.errors import InputError
 from seg3r.files import clear_left_over, replace_folder, write_tensors, write_text
 from seg3r.lock import sole_writer
+from seg3r.reading import DAMAGED, reading
 from seg3r.train.distributed import DistributedContext
 from seg3r.weights.pretrained import quiet, transformers
 
@@ -200,10 +201,10 @@ def _cut_curve(path: Path, first: int) -> None:
     """Forget the steps that will be done again."""
     if path.is_file():
         lines = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
                 step = int(json.loads(line)["step"])
-            except (ValueError, KeyError):
+            except DAMAGED:
                 break  # the line a power cut left
             if step < first:
                 lines.append(line + "\n")
@@ -224,19 +225,21 @@ def _resume(model: nn.Module, optimizer: torch.optim.Optimizer, path: Path) -> t
     """Steps done and seconds spent."""
     if not path.is_file():
         return 0, 0.0
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            about = file.metadata()
-    except SafetensorError as error:
-        raise InputError(f"{path}: not a checkpoint ({error}); remove it to start again") from error
+    with reading(path, "a checkpoint", "remove it to start again"), safe_open(str(path), framework="pt") as file:
+        stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        steps, seconds = int(file.metadata()["step"]), float(file.metadata()["seconds"])
     shapes = {f"weight.{name}": p.shape for name, p in model.named_parameters()}
     if {n: t.shape for n, t in stored.items() if n.startswith("weight.")} != shapes:
         raise InputError(f"{path}: a checkpoint of another model; remove it to start again")
+    moments = {
+        f"{m}.{name}": p.shape for name, p in model.named_parameters() if f"step.{name}" in stored for m in _MOMENTS[:2]
+    }
+    if {n: stored[n].shape for n in moments if n in stored} != moments or steps < 0 or not seconds >= 0:
+        raise InputError(f"{path}: a damaged checkpoint; remove it to start again")
     with torch.no_grad():
         for name, p in model.named_parameters():
             p.copy_(stored[f"weight.{name}"])
             if f"step.{name}" in stored:
                 # Adam's step count stays where the fused kernel wants it: with its parameter.
                 optimizer.state[p] = {m: stored[f"{m}.{name}"].to(p.device).clone() for m in _MOMENTS}
-    return int(about["step"]), float(about["seconds"])
+    return steps, seconds

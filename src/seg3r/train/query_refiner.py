@@ -25,7 +25,7 @@ from seg3r.errors import InputError
 from seg3r.files import write_tensors
 from seg3r.models.grids import coverage
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined
-from seg3r.protocols import Reconstructor, Segmenter, Source
+from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.train.data.walks import Walks
 from seg3r.train.distributed import DistributedContext
 from seg3r.train.loop import learn, mean_loss, seeded, write_weights
@@ -81,7 +81,7 @@ def walk_clips(walks: Walks, count: int, length: int, seed: int = 0) -> Iterator
 
 
 def recording_clips(
-    recordings: Iterable[Source], segment: Segmenter, length: int, seed: int = 0
+    recordings: Iterable[Iterable[Frame]], segment: Segmenter, length: int, seed: int = 0
 ) -> Iterator[TrainingClip]:
     """Recordings cut into one clip after the other, each at a random stride; a rest too short is left."""
     rng = np.random.default_rng(seed)

@@ -10,16 +10,16 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 
+from seg3r.choices import PresetName
 from seg3r.errors import InputError
 from seg3r.files import check_writable
 from seg3r.lock import sole_writer
 from seg3r.presets.device import check_device
 from seg3r.presets.mappers import preset_named
-from seg3r.presets.preset import Preset, PresetName
-from seg3r.protocols import Source
+from seg3r.presets.preset import Preset
 from seg3r.rooms import split_seeds
 from seg3r.segment.geometric import GeometricSegmenter
-from seg3r.sources import open_source
+from seg3r.sources import Recording, open_source
 from seg3r.train import query_refiner as queries
 from seg3r.train.clip import train_clip
 from seg3r.train.cut3r import train_cut3r
@@ -188,7 +188,7 @@ def prepared_clips(
     return made, data
 
 
-def _recordings(folder: Path) -> Iterator[Source]:
+def _recordings(folder: Path) -> Iterator[Recording]:
     """What lies in a folder and can be opened.
 
     Raises:

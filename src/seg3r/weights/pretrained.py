@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seg3r.errors import InputError, MissingExtraError
+from seg3r.reading import reading
 from seg3r.weights import folder_of
 
 SAFELY = {"local_files_only": True, "trust_remote_code": False}
@@ -69,10 +70,8 @@ def read_json(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         return {}
-    try:
+    with reading(path, "JSON", "fetch the file again"):
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}); fetch the file again") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object; fetch the file again")
     return content
