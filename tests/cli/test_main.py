@@ -132,20 +132,21 @@ def test_refused_in_one_line_and_nothing_written(
 
 
 def commands_in(page: Path) -> list[str]:
-    """Lines of a page's code blocks that call seg3r, without their comments."""
-    text = page.read_text(encoding="utf-8")
-    blocks = re.findall(r"^```(?:sh|bash|console)?\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    lines = [line.strip() for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    return [re.sub(r"^.*--?no[-_]python ", "", line) for line in lines if re.match(r"(\S+ .*)?seg3r [a-z]", line)
-            and not line.startswith(("#", "python", "pip"))]
+    """Lines of a page's blocks of shell that call seg3r, from that word on."""
+    found, language = [], None
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            language = line[3:] if language is None else None
+        elif language in ("sh", "bash", "console") and (call := re.match(r"(?:[a-z].* )?(seg3r [a-z].*)", line)):
+            found.append(call[1])
+    return found
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_commands_in_print_can_be_parsed(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("seg3r.cli.run._method_for", lambda source: "opentrack3d")
     for line in commands_in(page):
-        words = shlex.split(line, comments=True)
-        assert callable(parse_command(words[1:])), line
+        assert callable(parse_command(shlex.split(line, comments=True)[1:])), line
 
 
 def test_the_readme_shows_commands() -> None:

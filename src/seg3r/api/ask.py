@@ -58,8 +58,9 @@ def ask(
         check_file(page)
     if not question.strip():
         raise InputError('an empty question; ask for something, as in "something to sit on"')
+    parts = preset_named(preset, device)
     scene = SceneMap.load(Path(folder).expanduser() / "scene.safetensors")  # before weights are loaded for it
-    answerer = answerer_of(answer, preset_named(preset, device), chat)
+    answerer = answerer_of(answer, parts, chat)
     found = answerer(scene, question)
     if page is not None:
         write_report(
