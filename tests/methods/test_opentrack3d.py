@@ -90,20 +90,22 @@ def test_the_whole_method_has_its_parts() -> None:
     assert kinds(WHOLE, "maintain") == ["Merge", "Unconfirmed"]
     made = opentrack3d()
     assert isinstance(made.associate, Fused) and isinstance(made.embed, Patches) and isinstance(made.lift, Lift)
-    assert (made.associate.look, made.associate.overlap, made.associate.threshold) == (0.4, 0.6, 0.35)
+    assert (made.associate.visual, made.associate.overlap, made.associate.threshold) == (0.4, 0.6, 0.35)
     assert (made.embed.pool, made.lift.denoise) == ("mask", True)
 
 
 def test_without_the_look_only_space_decides() -> None:
     assert changed("look") == {
-        "associate.look": 0.0, "associate.overlap": 1.0, "associate.least_look": -1.0, "refine.2.look": -1.0,
-        "maintain.0.look": -1.0,
+        "associate.visual": 0.0, "associate.overlap": 1.0, "associate.least_visual": None, "refine.2.least_visual": None,
+        "maintain.0.least_visual": None,
     }
 
 
 def test_without_overlap_only_the_look_decides() -> None:
     assert changed("overlap") == {
-        "associate.look": 1.0, "associate.overlap": 0.0, "associate.least_contained": 0.0, "associate.fragment": 2.0}
+        "associate.visual": 1.0, "associate.overlap": 0.0, "associate.least_contained": None,
+        "associate.fragment": None,
+    }
 
 
 def test_without_denoising_all_masked_depth_becomes_points() -> None:
