@@ -31,7 +31,8 @@ def progress(frames, instances):
         sys.stdin.readline()
 
 recording = open_source(sys.argv[1])
-seg3r.mapping.map_recording(mapper(recording), recording, sys.argv[2], settings={"source": sys.argv[1]}, progress=progress)
+settings = {"source": sys.argv[1]}
+seg3r.mapping.map_recording(mapper(recording), recording, sys.argv[2], settings=settings, progress=progress)
 """
 
 
