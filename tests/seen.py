@@ -19,6 +19,7 @@ from seg3r.lift import Lift
 from seg3r.presets.bundled import Bundled
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
+from seg3r.scene.combine import select, union
 from seg3r.types import Camera, Frame, Masks, Matches, Prompt, Reply, Sighting
 from tests.worlds import BoxWorld
 
@@ -153,7 +154,7 @@ def unnamed(scene: SceneMap) -> SceneMap:
 def reordered(scene: SceneMap) -> tuple[SceneMap, list[int]]:
     """The same map of four with its instances in another order, and the new row of each."""
     ids = scene.ids.tolist()
-    other, renumbered = scene.select(ids=ids[2:]).union(scene.select(ids=ids[:2]))
+    other, renumbered = union(select(scene, ids=ids[2:]), select(scene, ids=ids[:2]))
     moved = [other.ids.tolist().index(renumbered.get(i, i)) for i in ids]
     assert sorted(moved) == list(range(4)) and moved != list(range(4))
     return other, moved

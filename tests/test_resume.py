@@ -140,3 +140,26 @@ def test_what_a_failed_run_leaves(tmp_path: Path, recording: Recording) -> None:
     assert checkpoints.last() is not None
     checkpoints.remove()
     assert os.listdir(tmp_path) == []  # noqa: PTH208
+
+
+@pytest.mark.parametrize("name", ["scene.safetensors", "memory.safetensors", "settings.json"])
+@pytest.mark.parametrize("left", [None, 0, 7, 200])
+def test_a_checkpoint_that_a_power_failure_cut_is_one_line_that_offers_to_start_again(
+    name: str, left: int | None, recording: Recording, tmp_path: Path
+) -> None:
+    checkpoints, made = Checkpoints(tmp_path / "map"), mapper(Joined(Late(Sensor(), 1), Tokens()))
+    checkpoints.begin(made, recording, SETTINGS, False)
+    step(made, recording, 0, 3)
+    checkpoints.save(made, 3)
+    last = checkpoints.last()
+    assert last is not None
+    path = (checkpoints.folder if name == "settings.json" else last) / name
+    content = path.read_bytes()
+    path.unlink()
+    if left is not None:
+        path.write_bytes(content[: min(left, len(content) - 1)])
+    fresh = mapper(Joined(Late(Sensor(), 1), Tokens()))
+    with pytest.raises(InputError, match="start again without --resume") as caught:
+        checkpoints.begin(fresh, recording, SETTINGS, True)
+    assert str(checkpoints.folder) in str(caught.value) and str(caught.value).isprintable()
+    assert checkpoints.begin(mapper(), recording, SETTINGS, False) == 0

@@ -12,6 +12,7 @@ from seg3r.errors import InputError
 from seg3r.label.label_map import label_map
 from seg3r.label.nearest import Nearest
 from seg3r.label.vocabulary import Vocabulary
+from seg3r.scene.combine import select
 from tests.seen import BLUE, RED, YELLOW, ColorEncoder, Colours, boxes, place_of
 
 
@@ -22,7 +23,7 @@ def one_line(error: pytest.ExceptionInfo[InputError]) -> str:
 
 def test_a_question_to_a_map_on_disk(tmp_path: Path) -> None:
     preset, ids = Colours(), boxes().ids.tolist()
-    scene = boxes().select(ids=[ids[place_of(boxes(), truth)] for truth in (RED, BLUE, YELLOW)])
+    scene = select(boxes(), ids=[ids[place_of(boxes(), truth)] for truth in (RED, BLUE, YELLOW)])
     red = scene.ids.tolist()[place_of(scene, RED)]
     label_map(scene, Nearest(ColorEncoder(), least=0.5), Vocabulary(("red box", "blue box")))
     scene.save(tmp_path / "scene.safetensors")

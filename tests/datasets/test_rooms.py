@@ -15,7 +15,7 @@ from seg3r.rooms import CLASSES, split_seeds
 from seg3r.rooms.cloud import sample_surface, seen_by
 from seg3r.sources.rooms import RoomsSource
 from seg3r.superpoints.mesh import read_mesh
-from tests.evaluate.lookalikes import write_ply
+from tests.datasets.lookalikes import write_ply
 
 
 def test_superpoints_are_of_what_a_scan_would_hold() -> None:

@@ -181,4 +181,4 @@ def test_what_is_true_is_what_the_recording_shows(room: TrueRoom) -> None:
     for question in mapped.questions:  # who names all instances of the right things names the right things
         rows = [row for row, t in enumerate(mapped.things) if t in question.answer_ids]
         if question.answer_ids and len(rows) == len(question.answer_ids):
-            assert phrase_ap(mapped, question, rows, [0.9] * len(rows))[2] > 0
+            assert ap_of(mapped, question, rows, [0.9] * len(rows))[2] > 0

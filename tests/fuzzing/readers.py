@@ -38,7 +38,7 @@ from seg3r.superpoints.mesh import read_mesh
 from seg3r.train.loop import learn
 from seg3r.types import Camera, Frame, View
 from seg3r.weights.convert import convert
-from tests.evaluate import lookalikes
+from tests.datasets import lookalikes
 from tests.fuzzing.attack import Reader
 from tests.maps import table_map
 from tests.sources import layouts
@@ -245,7 +245,7 @@ def _loss_of(model: nn.Module) -> Any:
 def _train(out: Path) -> None:
     torch.manual_seed(0)
     model = nn.Linear(4, 2)
-    learn(model, _loss_of(model), 3, out, 1e-2, 1)
+    learn(model, _loss_of(model), 3, out=out, peak=1e-2, warmup=1)
 
 
 def _resume_training(root: Path) -> None:

@@ -31,17 +31,9 @@ def test_an_owned_point_hardly_further_than_an_unowned_one_decides() -> None:
     assert lists(POINTS, owners, vertices, 1.0, 3, margin_m=0.81) == [[0, 1], [0, 1, 2, 3], []]
 
 
-def test_share_leaves_each_point_one_owner() -> None:
-    owners = np.array([[2, 0], [1, 0], [0, 1], [1, 1]])
-    share = np.array([0.9, 0.2, 0.5, 0.5])
-    vertices = POINTS[:2]
-    assert lists(POINTS, owners, vertices, 0.1, 3, share) == [[1], [], [0]]  # a tie goes to the lower row
-
-
 def test_nothing() -> None:
     no_owner = np.empty((0, 2), np.int64)
     assert lists(POINTS, no_owner, POINTS, 1.0, 2) == [[], []]
-    assert lists(POINTS, no_owner, POINTS, 1.0, 2, np.empty(0)) == [[], []]
     assert lists(POINTS, np.array([[0, 0]]), np.empty((0, 3)), 1.0, 1) == [[]]
     assert lists(np.empty((0, 3)), no_owner, POINTS, 1.0, 0) == []
     assert lists(POINTS, np.array([[0, 0]]), POINTS + 9, 1.0, 1) == [[]]
@@ -59,15 +51,13 @@ def test_bad_input() -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 40), st.floats(0.05, 1.0), st.booleans(),
-    st.floats(0.0, 0.5),
+    st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 40), st.floats(0.05, 1.0), st.floats(0.0, 0.5)
 )
-def test_against_the_definition(seed: int, n: int, v: int, max_dist: float, single: bool, margin: float) -> None:
+def test_against_the_definition(seed: int, n: int, v: int, max_dist: float, margin: float) -> None:
     rng = np.random.default_rng(seed)
     points, vertices = rng.random((n, 3)), rng.random((v, 3))
     owners = np.argwhere(rng.random((4, n)) < 0.3)
-    share = rng.permutation(len(owners)).astype(np.float64)
-    got = lists(points, owners, vertices, max_dist, 4, share if single else None, margin)
+    got = lists(points, owners, vertices, max_dist, 4, margin)
 
     want: list[list[int]] = [[] for _ in range(4)]
     owned = np.unique(owners[:, 1])
@@ -76,8 +66,7 @@ def test_against_the_definition(seed: int, n: int, v: int, max_dist: float, sing
         rival = np.linalg.norm(np.delete(points, owned, axis=0) - vertex, axis=1).min(initial=np.inf)
         rival = rival if rival <= max_dist else np.inf
         if len(owned) and distance.min() <= min(max_dist, rival + margin):
-            mine = np.flatnonzero(owners[:, 1] == owned[distance.argmin()])
-            for e in [mine[share[mine].argmax()]] if single else mine:
+            for e in np.flatnonzero(owners[:, 1] == owned[distance.argmin()]):
                 want[owners[e, 0]].append(i)
     assert got == want
 

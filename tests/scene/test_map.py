@@ -172,7 +172,7 @@ def test_what_does_not_fit_is_refused_and_changes_nothing() -> None:
     with pytest.raises(InputError, match="the map holds no instance 7"):
         add(scene, VIEW, both, [-1, 7])
     with pytest.raises(InputError, match=r"frame 0: descriptors of widths \(2, 0\) for a map of \(3, 0\)"):
-        add(scene, VIEW, seen(VIEW, mask, features=torch.eye(2)[:1]), [0])
+        add(scene, VIEW, seen(VIEW, mask, features=torch.eye(2)[:1]), [1])
     with pytest.raises(InputError, match="voxel_m must be positive"):
         SceneMap(voxel_m=float("nan"))
     assert_same_map(before, scene)
@@ -221,7 +221,7 @@ def test_overlap_counts_what_the_view_sees() -> None:
 def test_a_segment_off_the_map_has_its_size_in_voxels() -> None:
     scene = SceneMap()
     add(scene, VIEW, seen(VIEW, block(VIEW, 0, 0, 60, 30)))
-    scene = select(scene, ids=[0])  # the right of the image is no longer mapped
+    scene = select(scene, ids=[1])  # the right of the image is no longer mapped
     segments = seen(VIEW, block(VIEW, 10, 45, 50, 75))
     overlap = scene.overlap(VIEW, segments)
     voxels = torch.unique(torch.floor(segments.points / scene.voxel_m), dim=0)
@@ -284,9 +284,9 @@ def test_drop_keeps_the_points() -> None:
 def test_what_comes_and_goes_leaves_no_memory_behind() -> None:
     scene, segments = SceneMap(), seen(VIEW, block(VIEW, 20, 30, 40, 50))
     for i in range(100):
-        assert add(scene, VIEW, segments) == [i]
-        scene.drop([i])
-    assert (len(scene), scene.next_id, scene._instances.rows) == (0, 100, 1)
+        assert add(scene, VIEW, segments) == [i + 1]
+        scene.drop([i + 1])
+    assert (len(scene), scene.next_id, scene._instances.rows) == (0, 101, 1)
     assert len(scene.sightings) == len(scene.name_votes) == 0
 
 

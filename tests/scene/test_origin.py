@@ -152,7 +152,7 @@ def test_depth_without_end_costs_no_time_and_leaves_the_rest(wild: float) -> Non
         view = Sensor().view(frame)
         masks = Masks(torch.stack([ids > 0]), torch.ones(1))
         segments = segments_of(view, masks)
-        match = Matches(torch.tensor([0 if sane.frames else -1]), torch.ones(1))
+        match = Matches(torch.tensor([1 if sane.frames else -1]), torch.ones(1))
         sane.overlap(view, segments)
         sane.add(view, segments, match)
         depth, points = view.depth.clone(), view.points.clone()

@@ -44,7 +44,7 @@ class TrainClip(Train):
     recipe: ClipRecipe = field(default_factory=ClipRecipe)
 
     def trained(self, tick: Any) -> Path:
-        from seg3r.train.trainers import clip_from_rooms
+        from seg3r.api.train import clip_from_rooms
 
         return clip_from_rooms(
             self.recipe, self.out, maps=self.maps, resume=self.resume, device=self.device, tick=tick
@@ -60,7 +60,7 @@ class TrainMllm(Train):
     recipe: MllmRecipe = field(default_factory=MllmRecipe)
 
     def trained(self, tick: Any) -> Path:
-        from seg3r.train.trainers import mllm_from_rooms
+        from seg3r.api.train import mllm_from_rooms
 
         return mllm_from_rooms(
             self.recipe, self.out, maps=self.maps, resume=self.resume, device=self.device, tick=tick
@@ -83,7 +83,7 @@ class TrainCut3r(Train):
         return self.recipe if self.steps is None else self.recipe.of_steps(self.steps)
 
     def trained(self, tick: Any) -> Path:
-        from seg3r.train.trainers import cut3r_from_walks
+        from seg3r.api.train import cut3r_from_walks
 
         return cut3r_from_walks(
             self.asked, self.out, walks=self.walks, resume=self.resume, device=self.device, tick=tick
@@ -110,7 +110,7 @@ class TrainQueryRefiner(Train):
         return replace(self.recipe, distil=0.0) if self.plain else self.recipe
 
     def trained(self, tick: Any) -> Path:
-        from seg3r.train.trainers import query_refiner_from_clips
+        from seg3r.api.train import query_refiner_from_clips
 
         return query_refiner_from_clips(
             self.asked, self.out, walks=self.walks, videos=self.videos, preset=self.preset, resume=self.resume,

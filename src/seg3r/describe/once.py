@@ -15,11 +15,10 @@ class Once(Generic[T]):
 
     def __init__(self, function: Callable[[SceneMap], T]) -> None:
         self._function = function
-        self._last: tuple[SceneMap, tuple[int, list[int]], T] | None = None
+        self._last: tuple[SceneMap, int, T] | None = None
 
     def __call__(self, scene: SceneMap) -> T:
-        """A map that took in more frames since, or has other instances, is another map."""
-        state = scene.frames, scene.ids.tolist()
-        if self._last is None or self._last[0] is not scene or self._last[1] != state:
-            self._last = (scene, state, self._function(scene))
+        """A map that changed since is another map."""
+        if self._last is None or self._last[0] is not scene or self._last[1] != scene.revision:
+            self._last = (scene, scene.revision, self._function(scene))
         return self._last[2]

@@ -48,11 +48,12 @@ def predict(
         labels: of each instance.
         certainty: of each label, in 0..1: the fourth factor of the score, (s^3 p)^(1/4) (docs/opentrack3d.md, 3.11).
     """
-    owners = scene.owners.numpy()
-    share = scene.hits.numpy() / np.maximum(scene.views.numpy(), 1)
-    margin_m = RIM * scene.voxel_m
-    local = scene.from_origin(vertices)
-    lists = transfer(scene.points.numpy(), owners, local, max_dist_m, len(scene), share, margin_m)
+    best, local = scene.best_owners.numpy(), scene.from_origin(vertices)
+    owned = np.flatnonzero(best >= 0)
+    owners = np.stack((best[owned], owned), axis=1)  # one a point, as everywhere a map is shown or written
+    lists = transfer(
+        scene.points.numpy(), owners, local, max_dist_m, instance_count=len(scene), margin_m=RIM * scene.voxel_m
+    )
     given = np.ones(len(scene), np.int64) if labels is None else np.asarray(labels, np.int64)
     confidence = scene.scores.numpy().astype(np.float64)
     if certainty is not None:

@@ -21,7 +21,6 @@ def transfer(
     vertices: Float[np.ndarray, "v 3"],
     max_dist_m: float,
     instance_count: int,
-    share: Float[np.ndarray, "e"] | None = None,
     margin_m: float = 0.0,
 ) -> list[Int64[np.ndarray, "..."]]:
     """The vertices of each instance, ascending.
@@ -33,15 +32,9 @@ def transfer(
         max_dist_m: a vertex further than this from every owned point belongs to nobody.
         margin_m: an owned point decides if it is at most so much further than the nearest one that nobody owns.
         instance_count: rows of the map's instances.
-        share: how consistently each owner was seen at its point. If given, a point is its most consistent owner's
-            alone (the lower row on a tie), so masks do not overlap; else it is all its owners'.
     """
     _check(points, owners, vertices, max_dist_m, instance_count)
-    if share is None:
-        owners = owners[np.argsort(owners[:, 1], kind="stable")]
-    else:
-        owners = owners[np.lexsort((owners[:, 0], -share, owners[:, 1]))]
-        owners = owners[np.append(True, owners[1:, 1] != owners[:-1, 1])[: len(owners)]]
+    owners = owners[np.argsort(owners[:, 1], kind="stable")]
     owned, first, count = np.unique(owners[:, 1], return_index=True, return_counts=True)
     if not len(owned) or not len(vertices):
         return [np.empty(0, np.int64) for _ in range(instance_count)]

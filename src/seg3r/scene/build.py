@@ -161,6 +161,7 @@ def add_sightings(scene: SceneMap, frames: Iterable[Frame]) -> None:
     Raises:
         InputError: a frame without depth or camera.
     """
+    scene.revision += 1
     spacing_m = _spacing(scene.points.numpy())
     positions, everything = scene.points.double(), torch.arange(scene.point_count)
     owned = [(i, scene.points_of(i)[0]) for i in scene.ids.tolist()]

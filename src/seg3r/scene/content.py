@@ -46,6 +46,8 @@ class MapContent:
         """Views taken in."""
         self.last_frame = -1
         """Index of the last one."""
+        self.revision = 0
+        """Grows with every change: what was computed of an earlier one is stale."""
         self._grid = PointGrid(voxel_m)
         self._owners = Ownership()
         self._instances = Instances(0, 0)

@@ -86,6 +86,7 @@ class SceneMap(MapContent):
         ids = known["id"][rows].astype(np.int64)
         self._keyframes.offer(view, segments, ids)
         self.frames += 1
+        self.revision += 1
         self.last_frame = segments.frame_index
         return torch.from_numpy(ids)
 
@@ -112,6 +113,7 @@ class SceneMap(MapContent):
         self._owners.absorb(self._instances.row(into), self._instances.row(other), self._grid.first_edge["edge"])
         self._instances.merge(into, other)
         self._keyframes.rename(other, into)
+        self.revision += 1
 
     def drop(self, ids: Iterable[int]) -> None:
         """Forget these instances; their points stay in the map."""
@@ -120,6 +122,7 @@ class SceneMap(MapContent):
             self._owners.set_points(self._instances.row(instance_id), none, none, none, self._grid.first_edge["edge"])
             self._keyframes.rename(instance_id, -1)
             self._instances.free(instance_id)
+        self.revision += 1
 
     def keep_points(self, keep: Bool[Tensor, "n"]) -> None:
         """Forget all points but these; their rows are counted anew. Instances stay, be it without points."""
@@ -136,6 +139,7 @@ class SceneMap(MapContent):
             row[left], number[point[left]], hits[left], views[left], self._grid.first_edge["edge"]
         )
         self._seen_last = None
+        self.revision += 1
 
     def set_labels(self, labels: Labels) -> None:
         """Name the instances, one label each in the order of `ids`. Earlier labels go; votes stay as they were.
@@ -148,6 +152,7 @@ class SceneMap(MapContent):
         scores = labels.scores.tolist()
         if not all(0 <= score <= 1 for score in scores):
             raise InputError("labels=: a score is not in 0..1")
+        self.revision += 1
         self._instances.name_labels = dict(zip(self.ids.tolist(), zip(labels.names, scores, strict=True), strict=True))
 
     def set_points(
@@ -156,6 +161,7 @@ class SceneMap(MapContent):
         """Replace what an instance owns (points without repetition)."""
         row = self._instances.row(instance_id)
         own = points.numpy().astype(np.int32)
+        self.revision += 1
         self._owners.set_points(row, own, hits.numpy(), views.numpy(), self._grid.first_edge["edge"])
         world = self._grid.world_positions(own)
         self._instances["low"][row] = world.min(0) if len(world) else np.inf

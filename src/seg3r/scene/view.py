@@ -116,7 +116,7 @@ class Map:
         self.scene = scene
         self._answer = answer
         self._answers: dict[str, Answer] = {}
-        self._answered_of: object = None
+        self._answered_of = -1
 
     def __len__(self) -> int:
         """Number of instances."""
@@ -182,9 +182,8 @@ class Map:
             raise InputError('question: it is empty; ask for something, as in "something to sit on"')
         if self._answer is None:
             raise InputError("this map has nobody who answers; open it by seg3r.open_map, or give it `answer`")
-        state = self.scene.frames, self.scene.point_count, tuple(self.scene.ids.tolist()), self.scene.names
-        if state != self._answered_of:
-            self._answers, self._answered_of = {}, state
+        if self.scene.revision != self._answered_of:
+            self._answers, self._answered_of = {}, self.scene.revision
         if question not in self._answers:
             self._answers[question] = self._answer(self.scene, question)
         return self._answers[question]
