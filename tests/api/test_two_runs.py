@@ -19,11 +19,11 @@ from tests.worlds import table_scene, walk, write_recording
 
 RUN = """
 import sys
-import seg3r.api
+import seg3r.mapping
 from seg3r.sources import open_source
 from tests.api.test_two_runs import mapper
 
-sys.modules["seg3r.mapping"].CHECKPOINT_S = 0.0
+seg3r.mapping.CHECKPOINT_S = 0.0
 
 def progress(frames, instances):
     if frames == 4:
@@ -31,7 +31,8 @@ def progress(frames, instances):
         sys.stdin.readline()
 
 recording = open_source(sys.argv[1])
-seg3r.api.map_recording(mapper(recording), recording, sys.argv[2], settings={"source": sys.argv[1]}, progress=progress)
+settings = {"source": sys.argv[1]}
+seg3r.mapping.map_recording(mapper(recording), recording, sys.argv[2], settings=settings, progress=progress)
 """
 
 

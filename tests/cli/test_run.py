@@ -150,7 +150,7 @@ def test_a_changed_number_reaches_the_map_and_the_settings(
     recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[Any] = []
-    module = sys.modules["seg3r.mapping"]
+    module = sys.modules["seg3r.api.run"]  # the module, not the function
     monkeypatch.setattr(module, "map_recording", lambda *a, **given: told.append((a, given)) or (a[0].scene, FIGURES))
     base = ["run", "opentrack3d", f"{recording}/", "--out", str(tmp_path / "map")]
     main(base)
