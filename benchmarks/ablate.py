@@ -23,10 +23,11 @@ from seg3r.evaluate.one_camera import PlacedRoom, measures, place_room
 from seg3r.evaluate.questions import measure_questions
 from seg3r.evaluate.rooms import measure_rooms
 from seg3r.methods.moonseg3r import MoonSeg3RConfig
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS
 from seg3r.methods.opentrack3d import ABLATIONS, OpenTrack3DConfig
 from seg3r.models.query_refiner import QueryRefiner
 from seg3r.presets import METHODS, Bundled, answerer_of, labeler_of, moonseg3r, reconstructor
-from seg3r.presets.bundled import MOONSEG3R, bundled_refiner
+from seg3r.presets.bundled import bundled_refiner
 from seg3r.protocols import Reconstructor, Segmenter
 from seg3r.reconstruct.joined import Joined
 from seg3r.rooms import split_seeds
@@ -170,10 +171,10 @@ def rows_asked_for(args: argparse.Namespace) -> tuple[dict[str, MoonSeg3RConfig]
     """Row -> config, and its weights."""
     learnt = not args.only or any(name in args.only for name in [*list(PAPER)[3:], OURS])
     if args.decisions:
-        configs = decisions(MOONSEG3R)
+        configs = decisions(BUNDLED_NUMBERS)
         weights: Mapping[str, QueryRefiner | None] = dict.fromkeys(configs, bundled_refiner())
     else:
-        configs, weights = steps_of_table_2(MOONSEG3R, learnt), refiners() if learnt else {}
+        configs, weights = steps_of_table_2(BUNDLED_NUMBERS, learnt), refiners() if learnt else {}
     return {name: config for name, config in configs.items() if not args.only or name in args.only}, weights
 
 
@@ -366,7 +367,7 @@ def main() -> None:
     if args.method == "moonseg3r":
         numbers = list(split_seeds(args.split, seeds * rooms))
         same = {name: settings[name] for name in ("method", "split", "depth", "frames")} | {
-            "masks": args.masks, "config": asdict(MOONSEG3R), "weights": weights_used()}
+            "masks": args.masks, "config": asdict(BUNDLED_NUMBERS), "weights": weights_used()}
         settings |= same
         try:
             done = Kept(args.json, same, args.fresh)

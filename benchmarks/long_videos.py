@@ -33,11 +33,11 @@ from seg3r.datasets.rooms import TrueRoom, true_rooms, truth_masks
 from seg3r.errors import InputError
 from seg3r.evaluate.one_camera import PlacedRoom, place_room
 from seg3r.evaluate.placement import LEAST_VIEWS
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS
 from seg3r.metrics.geometry import path_length, umeyama
 from seg3r.metrics.instance_ap import evaluate_scenes
 from seg3r.metrics.protocol import protocol_from_classes
 from seg3r.presets import Bundled, moonseg3r, reconstructor
-from seg3r.presets.bundled import MOONSEG3R
 from seg3r.protocols import Reconstructor
 from seg3r.report.chart import HEIGHT, WIDTH, line_chart
 from seg3r.rooms import CLASSES, STRUCTURAL, split_seeds
@@ -113,7 +113,7 @@ def measure_room(room: TrueRoom, name: str, reset_every: int, online_every: int,
     geometry = Logged(geometry_of(name, reset_every))
     segment = SavedMasks(truth_masks(room.recording)) if masks == "truth" else None
     # Perfect masks have no pieces to join.
-    config = replace(MOONSEG3R, consensus=0.0) if masks == "truth" else MOONSEG3R
+    config = replace(BUNDLED_NUMBERS, consensus=0.0) if masks == "truth" else BUNDLED_NUMBERS
     placed = place_room(
         moonseg3r("bundled", config, reconstruct=geometry, segment=segment), room, tuple(PLACEMENTS), online_every
     )

@@ -15,8 +15,8 @@ from ablate import Shared
 from kept import Kept
 from seg3r.choices import Geometry
 from seg3r.evaluate.one_camera import place_room
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS
 from seg3r.presets import Bundled, moonseg3r, reconstructor
-from seg3r.presets.bundled import MOONSEG3R
 from seg3r.segment.geometric import GeometricSegmenter
 
 SEED, FRAMES = 4, 3
@@ -25,7 +25,7 @@ PLACEMENTS = ("unprojected", "aligned")
 
 @pytest.mark.parametrize("reconstruct", ["sensor", "cut3r"])
 def test_replayed_equals_direct(reconstruct: Geometry) -> None:
-    config = replace(MOONSEG3R, refine=False, memory=False)
+    config = replace(BUNDLED_NUMBERS, refine=False, memory=False)
     shared = Shared(SEED, FRAMES, "noisy")
     geometry = reconstructor(reconstruct, Bundled(), tokens=True)
     direct = place_room(

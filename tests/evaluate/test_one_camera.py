@@ -12,7 +12,8 @@ from seg3r.choices import Placement
 from seg3r.datasets.rooms import true_rooms, truth_masks
 from seg3r.evaluate.one_camera import map_posed, measure_monocular, place_room
 from seg3r.mapper import Mapper
-from seg3r.presets.bundled import MOONSEG3R, Bundled
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS
+from seg3r.presets.bundled import Bundled
 from seg3r.presets.mappers import moonseg3r
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
@@ -28,7 +29,7 @@ from tests.worlds import write_recording
 
 @pytest.mark.parametrize("placement", ["unprojected", "aligned"])
 def test_with_true_masks_and_geometry_a_room_is_nearly_whole(placement: Placement) -> None:
-    config = replace(MOONSEG3R, refine=False, memory=False, merge_within=2.0)  # untrained looks merge too much
+    config = replace(BUNDLED_NUMBERS, refine=False, memory=False, merge_within=2.0)  # untrained looks merge too much
     rooms = true_rooms("train", 1, 0, 12, (240, 320), "clean")
     answer = measure_monocular(
         rooms, Bundled(), config, masks="truth", reconstruct="sensor", placement=placement
@@ -110,7 +111,7 @@ def test_a_room_is_placed_once_for_both_placements() -> None:
     """In one walk, on the way and at the end; the curve is of frames, whoever lags."""
     (room,) = true_rooms("train", 1, 0, 6, (120, 160), "clean")
     mapper = moonseg3r(
-        Bundled(), replace(MOONSEG3R, refine=False, memory=False), reconstruct=Joined(Late(Sensor(), 2), Tokens()),
+        Bundled(), replace(BUNDLED_NUMBERS, refine=False, memory=False), reconstruct=Joined(Late(Sensor(), 2), Tokens()),
         segment=Saved(truth_masks(room.recording)),
     )
     placed = place_room(mapper, room, ("unprojected", "aligned"), 7)

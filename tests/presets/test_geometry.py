@@ -14,11 +14,11 @@ from seg3r.presets.geometry import GeometryOptions, reconstructor
 from seg3r.reconstruct.cut3r import Cut3rReconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.odometry import Odometry
-from seg3r.reconstruct.saved import Saved
+from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from tests.worlds import table_scene, walk, write_recording
 
-KINDS: dict[Geometry, type] = {"cut3r": Cut3rReconstructor, "odometry": Odometry, "sensor": Sensor, "saved": Saved}
+KINDS: dict[Geometry, type] = {"cut3r": Cut3rReconstructor, "odometry": Odometry, "sensor": Sensor, "saved": SavedGeometry}
 
 
 @pytest.mark.parametrize("name", get_args(Geometry))

@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 from seg3r.embed.patches import Patches, PatchGrid
 from seg3r.embed.refined_queries import RefinedQueries
 from seg3r.errors import InputError
+from seg3r.methods.moonseg3r_config import BUNDLED_NUMBERS
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
-from seg3r.presets.bundled import MOONSEG3R, Bundled
+from seg3r.presets.bundled import Bundled
 from seg3r.presets.foundation import Foundation
 from seg3r.presets.geometry import GeometryOptions
 from seg3r.presets.language import LazyAnswerer
@@ -81,7 +82,7 @@ def test_one_camera_by_the_bundled_parts() -> None:
     assert isinstance(made.reconstruct, Joined) and isinstance(made.reconstruct.geometry, Odometry)
     assert isinstance(made.embed, RefinedQueries) and isinstance(made.embed.features2d, PatchGrid)
     assert made.embed.refiner is not None, "the bundled one"
-    assert made.embed.merge == MOONSEG3R.merge_within, "the numbers that go with the features"
+    assert made.embed.merge == BUNDLED_NUMBERS.merge_within, "the numbers that go with the features"
 
 
 def test_what_is_known_of_a_camera_belongs_to_geometry_by_name() -> None:
@@ -105,7 +106,7 @@ def test_a_refiner_is_given_by_itself_or_by_its_folder(tmp_path: Path) -> None:
         assert loaded.refiner.config == own.config, "a str is a folder, no network"
     with pytest.raises(InputError, match="nowhere"):
         moonseg3r(reconstruct=geometry, refiner=str(tmp_path / "nowhere"))
-    without = moonseg3r(config=replace(MOONSEG3R, refine=False, memory=False), reconstruct=geometry).embed
+    without = moonseg3r(config=replace(BUNDLED_NUMBERS, refine=False, memory=False), reconstruct=geometry).embed
     assert isinstance(without, RefinedQueries) and without.refiner is None
 
 
