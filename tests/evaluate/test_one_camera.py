@@ -111,7 +111,8 @@ def test_a_room_is_placed_once_for_both_placements() -> None:
     """In one walk, on the way and at the end; the curve is of frames, whoever lags."""
     (room,) = true_rooms("train", 1, 0, 6, (120, 160), "clean")
     mapper = moonseg3r(
-        Bundled(), replace(BUNDLED_NUMBERS, refine=False, memory=False), reconstruct=Joined(Late(Sensor(), 2), Tokens()),
+        Bundled(), replace(BUNDLED_NUMBERS, refine=False, memory=False),
+        reconstruct=Joined(Late(Sensor(), 2), Tokens()),
         segment=Saved(truth_masks(room.recording)),
     )
     placed = place_room(mapper, room, ("unprojected", "aligned"), 7)

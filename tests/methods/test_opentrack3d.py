@@ -96,8 +96,8 @@ def test_the_whole_method_has_its_parts() -> None:
 
 def test_without_the_look_only_space_decides() -> None:
     assert changed("look") == {
-        "associate.visual": 0.0, "associate.overlap": 1.0, "associate.least_visual": None, "refine.2.least_visual": None,
-        "maintain.0.least_visual": None,
+        "associate.visual": 0.0, "associate.overlap": 1.0, "associate.least_visual": None,
+        "refine.2.least_visual": None, "maintain.0.least_visual": None,
     }
 
 

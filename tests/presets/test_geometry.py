@@ -18,7 +18,9 @@ from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from tests.worlds import table_scene, walk, write_recording
 
-KINDS: dict[Geometry, type] = {"cut3r": Cut3rReconstructor, "odometry": Odometry, "sensor": Sensor, "saved": SavedGeometry}
+KINDS: dict[Geometry, type] = {
+    "cut3r": Cut3rReconstructor, "odometry": Odometry, "sensor": Sensor, "saved": SavedGeometry,
+}
 
 
 @pytest.mark.parametrize("name", get_args(Geometry))
