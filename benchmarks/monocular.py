@@ -31,7 +31,16 @@ from torch import Tensor
 
 from seg3r.api import frames
 from seg3r.errors import InputError
-from seg3r.metrics.geometry import absrel, ate, drift, path_length, relative_errors, scale_breaks, within
+from seg3r.metrics.geometry import (
+    absrel,
+    ate,
+    confident_share,
+    drift,
+    path_length,
+    relative_errors,
+    scale_breaks,
+    within,
+)
 from seg3r.presets import Bundled, GeometryOptions, reconstructor
 from seg3r.protocols import Reconstructor
 from seg3r.sources.rooms import RoomsSource
