@@ -105,12 +105,6 @@ def test_opentrack3d_has_every_number_it_promises() -> None:
 
 IN_THE_HOUSE = {path.name for path in HOUSE.iterdir()}
 IN_THE_ROOT = {"benchmarks", "tests", "docs", "src", "examples"}
-PROMISED = {
-    "cases", "seg3r.run",
-}
-"""On the pages before it is in the house."""
-
-
 def named_paths(text: str) -> Iterator[tuple[str, Path]]:
     """Paths of the repository that a page quotes, and where they should lie. Words are paths only where they begin with
     a room: pages also name files of recordings."""
@@ -140,14 +134,8 @@ def is_there(name: str, path: Path) -> bool:
 
 @pytest.mark.parametrize("page", PAGES, ids=page_name)
 def test_paths_and_modules_on_the_pages_exist(page: Path) -> None:
-    named = {name: path for name, path in named_paths(page.read_text(encoding="utf-8")) if name not in PROMISED}
+    named = dict(named_paths(page.read_text(encoding="utf-8")))
     assert not sorted(name for name, path in named.items() if not is_there(name, path))
-
-
-def test_what_is_there_needs_no_promise() -> None:
-    there = {name for name in PROMISED if "/" in name and (ROOT / name).exists()}
-    there |= {name for name in PROMISED if name.startswith("seg3r.") and hasattr(seg3r, name.split(".")[1])}
-    assert not there, "take it out of PROMISED"
 
 
 def test_the_check_sees_a_room_that_is_gone() -> None:
@@ -184,7 +172,7 @@ def test_what_the_pages_import_is_there(page: Path) -> None:
                 for alias in node.names:
                     assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "seg3r":
-                assert f"seg3r.{node.attr}" in PROMISED or hasattr(seg3r, node.attr), f"seg3r.{node.attr}"
+                assert hasattr(seg3r, node.attr), f"seg3r.{node.attr}"
 
 
 # ---- commands --------------------------------------------------------------------------------------------------------
@@ -234,7 +222,7 @@ def test_flags_on_the_pages_exist(page: Path) -> None:
     quoted = QUOTED.findall(CODE.sub("", page.read_text(encoding="utf-8")))
     ours = [each for each in quoted if each.split()[0] not in ("accelerate", "torchrun", "rs-convert")]
     flags = re.findall(r"--(?:no-)?([a-z][a-z0-9-]*)", " ".join(ours))
-    assert not [flag for flag in flags if flag.replace("-", "_") not in known | PROMISED]
+    assert not [flag for flag in flags if flag.replace("-", "_") not in known]
 
 
 # ---- extras ----------------------------------------------------------------------------------------------------------

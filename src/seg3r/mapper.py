@@ -135,7 +135,7 @@ class Mapper:
             UserWarning: frames wait for later ones, and nobody said that `finish` will be called.
         """
         scene = self.refined()
-        if self._result is None or self._result.scene is not scene:
+        if self._result is None or self._result.scene is not scene or self._result.answerer is not self.answer:
             self._result = Map(scene, self.answer)
         return self._result
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 import trimesh
 
-from seg3r import export, mapping
+from seg3r import mapping
 from seg3r.api.evaluate import evaluate_map
 from seg3r.mapper import Mapper
 from seg3r.mapping import map_recording
@@ -61,7 +61,7 @@ def mapper(recording: Recording, **parts: Any) -> Mapper:
 @pytest.fixture
 def no_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """The page takes longer than the map."""
-    monkeypatch.setattr(export, "write_report", lambda path, *_, **__: path.write_text(""))
+    monkeypatch.setattr("seg3r.export.folder.write_report", lambda path, *_, **__: path.write_text(""))
 
 
 def mapped(folder: Path, out: Path, **parts: Any) -> tuple[SceneMap, dict[str, Any]]:

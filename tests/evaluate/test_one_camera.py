@@ -17,7 +17,7 @@ from seg3r.presets.bundled import Bundled
 from seg3r.presets.mappers import moonseg3r
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
-from seg3r.segment.saved import Saved
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording, open_source
 from seg3r.types import Frame, View
 from tests.evaluate.placed import ORDINARY, VERTICES, ious, mapper_at, moved
@@ -113,7 +113,7 @@ def test_a_room_is_placed_once_for_both_placements() -> None:
     mapper = moonseg3r(
         Bundled(), replace(BUNDLED_NUMBERS, refine=False, memory=False),
         reconstruct=Joined(Late(Sensor(), 2), Tokens()),
-        segment=Saved(truth_masks(room.recording)),
+        segment=SavedMasks(truth_masks(room.recording)),
     )
     placed = place_room(mapper, room, ("unprojected", "aligned"), 7)
     assert all(sorted(by_frame) == [6] for by_frame in placed.predictions.values()), "no frame 7"

@@ -66,12 +66,12 @@ def test_an_instance_is_what_the_map_knows_of_it(held: Map) -> None:
 
 def test_a_question_asked_twice_costs_once_until_the_map_changes(held: Map) -> None:
     first = held.ask("the cup")
-    assert held.ask("the cup") is first and held._answer.asked == 1  # type: ignore[union-attr]
+    assert held.ask("the cup") is first and held.answerer.asked == 1  # type: ignore[union-attr]
     assert [thing.id for thing in held.instances(first)] == [int(held.scene.ids[-1])]
     held.ask("another")
     held.scene.set_labels(Labels(("lamp",) * len(held), torch.ones(len(held))))
     held.ask("the cup")
-    assert held._answer.asked == 3  # type: ignore[union-attr]
+    assert held.answerer.asked == 3  # type: ignore[union-attr]
     with pytest.raises(InputError, match="question: it is empty"):
         held.ask("  ")
     with pytest.raises(InputError, match="nobody who answers"):

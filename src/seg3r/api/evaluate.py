@@ -142,6 +142,7 @@ def evaluate_questions(
     _check_rooms(split, masks, depth, rooms, frames)
     if per_kind < 1:
         raise InputError(f"per_kind={per_kind}: questions of each kind are counted from 1")
+    check_choice("answer", answer, get_args(AnswererName))
     parts = preset_named(preset, device)
     naming = labels or answer
     found = measure_questions(
@@ -265,6 +266,7 @@ def evaluate_tasks(
     Raises:
         InputError: no visit there, frames or truth that cannot be read, or weights that are not on this disk.
     """
+    check_choice("answer", answer, get_args(AnswererName))
     parts = preset_named(preset, device)
     labeler, answerer = labeler_of(answer, parts, chat), answerer_of(answer, parts, chat)
     words = Vocabulary(SCENEFUN3D.phrases)

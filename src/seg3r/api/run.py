@@ -20,7 +20,7 @@ from seg3r.presets.mappers import METHODS, moonseg3r, opentrack3d, preset_named
 from seg3r.presets.masks import masks_from
 from seg3r.presets.preset import Preset
 from seg3r.presets.words import vocabulary_named
-from seg3r.scene import SceneMap
+from seg3r.scene.view import Map
 from seg3r.sources import Recording, open_source
 from seg3r.superpoints.mesh import read_superpoints
 
@@ -63,7 +63,7 @@ def run(
     device: str | None = None,
     progress: Progress | None = None,
     recording: Recording | None = None,
-) -> tuple[SceneMap, dict[str, Any]]:
+) -> tuple[Map, dict[str, Any]]:
     """Map a recording into a folder with one call; returns the refined map and the run's figures.
 
     Args:
@@ -125,10 +125,11 @@ def run(
                  "reconstruct": reconstruct, "focal": focal, "centre": centre, **_changed(config, standard)}
     # A map of one camera lies elsewhere than the truth and has another scale: `evaluate rooms` brings them together.
     truth = truth_surface(recording) if reconstruct in (None, "sensor") else None
-    return map_recording(
+    scene, figures = map_recording(
         mapper, recording, target, settings=settings, resume=resume, truth=truth, progress=progress, labeler=labeler,
         vocabulary=words,
     )
+    return Map(scene, mapper.answer), figures
 
 
 def _check_unused(method: str, other: str, given: Mapping[str, object]) -> None:

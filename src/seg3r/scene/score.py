@@ -16,7 +16,7 @@ def evidence_scores(
     """In 0..1: the geometric mean of three factors that must all be there.
 
     The mean score of the instance's segments; the mean over its points of hits among views; and how often it was
-    observed, 1 - exp(-observations / 3). (Specification 3.11; a label's certainty is the labeller's to add.)
+    observed, 1 - exp(-observations / 3). (docs/opentrack3d.md, 3.11; a label's certainty is the labeller's to add.)
 
     Args:
         owner: instance of each edge between an instance and a point.

@@ -114,7 +114,7 @@ class Map:
         answer: who answers questions.
         """
         self.scene = scene
-        self._answer = answer
+        self.answerer = answer
         self._answers: dict[str, Answer] = {}
         self._answered_of = -1
 
@@ -180,12 +180,12 @@ class Map:
         """
         if not question.strip():
             raise InputError('question: it is empty; ask for something, as in "something to sit on"')
-        if self._answer is None:
+        if self.answerer is None:
             raise InputError("this map has nobody who answers; open it by seg3r.open_map, or give it `answer`")
         if self.scene.revision != self._answered_of:
             self._answers, self._answered_of = {}, self.scene.revision
         if question not in self._answers:
-            self._answers[question] = self._answer(self.scene, question)
+            self._answers[question] = self.answerer(self.scene, question)
         return self._answers[question]
 
     def instances(self, answer: Answer) -> list[Instance]:
