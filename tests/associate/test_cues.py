@@ -25,7 +25,7 @@ def seen(features: torch.Tensor | None = None, identity: torch.Tensor | None = N
 def mapped(*steps: Segments) -> SceneMap:
     scene = SceneMap()
     for i, segments in enumerate(steps):
-        ids = torch.arange(len(segments)) if i else torch.full((len(segments),), -1)
+        ids = scene.ids[: len(segments)] if i else torch.full((len(segments),), -1)
         scene.add(VIEW, segments, Matches(ids, torch.ones(len(segments))))
     return scene
 
@@ -66,7 +66,8 @@ def test_no_descriptor_on_either_side_is_unreliable() -> None:
     known = seen(torch.eye(3)[[0, 1, 0]] * torch.tensor([[1.0], [1], [0]]))
     _, reliable = cues.visual_similarity(known, scene, scene.ids)
     assert reliable.tolist() == [[True, False, True], [True, False, True], [False, False, False]]
-    cosine, reliable = cues.visual_similarity(seen(), mapped(seen()), torch.arange(3))
+    bare = mapped(seen())
+    cosine, reliable = cues.visual_similarity(seen(), bare, bare.ids)
     assert not bool(reliable.any())
     assert cosine.shape == (3, 3)
     assert cues.visual_similarity(seen(torch.eye(3)), scene, torch.zeros(0, dtype=torch.int64))[0].shape == (3, 0)

@@ -40,7 +40,10 @@ def mapped(segments: Segments) -> SceneMap:
 
 
 def matched(associate: Fused, before: Segments, now: Segments) -> list[int]:
-    return associate(VIEW, now, mapped(before)).instance_ids.tolist()
+    """Position among the instances of `before` that each segment of `now` is matched to; -1: a new one."""
+    scene = mapped(before)
+    position = {instance_id: k for k, instance_id in enumerate(scene.ids.tolist())} | {-1: -1}
+    return [position[i] for i in associate(VIEW, now, scene).instance_ids.tolist()]
 
 
 def ids_of_things(walked: Walked, scene: SceneMap) -> dict[int, set[int]]:
@@ -64,7 +67,7 @@ def test_an_empty_side_gives_new_instances() -> None:
     none = columns()
     assert len(Fused()(VIEW, none, mapped(now))) == 0
     dropped = mapped(now)
-    dropped.drop([0, 1])
+    dropped.drop(dropped.ids.tolist())
     assert Fused()(VIEW, now, dropped).instance_ids.tolist() == [-1, -1]
 
 
@@ -75,7 +78,7 @@ def test_each_finds_its_own() -> None:
         for i in order:
             scene.add(VIEW, columns(spans[i]), Matches(torch.tensor([-1]), torch.ones(1)))
         matches = SPACE(VIEW, columns(*spans), scene)
-        assert matches.instance_ids.tolist() == np.argsort(order).tolist()
+        assert matches.instance_ids.tolist() == scene.ids[np.argsort(order)].tolist()
         assert bool((matches.scores > 0.9).all())
 
 
@@ -222,7 +225,7 @@ def test_a_box_cue_needs_no_visible_point() -> None:
     off = Sensor().view(dataclasses.replace(frame, depth=(view.depth - 1).clamp_min(0.2)))
     boxes = Fused(visual=0.0, overlap=0.0, box=1.0, threshold=0.5, **UNGATED)
     assert len(scene.overlap(off, segments).ids) == 0
-    assert boxes(off, segments, scene).instance_ids.tolist() == list(range(len(segments)))
+    assert boxes(off, segments, scene).instance_ids.tolist() == scene.ids.tolist()
     assert set(SPACE(off, segments, scene).instance_ids.tolist()) == {-1}
 
 

@@ -109,13 +109,14 @@ def test_an_instance_denied_everywhere_is_left_empty() -> None:
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
 def test_clusters_below_their_share_go(share: float) -> None:
     scene = run(mapper_of(WALKED, lift=segments_of), WALKED[:1])
-    a, b, c = (scene.points_of(i) for i in scene.ids.tolist()[:3])
+    ids = scene.ids.tolist()[:3]
+    a, b, c = (scene.points_of(i) for i in ids)
     sizes = [len(a[0]), len(b[0]) // 3, 20]
     both = [torch.cat([t[:n] for t, n in zip(column, sizes, strict=True)]) for column in zip(a, b, c, strict=True)]
     order = both[0].argsort()
-    scene.set_points(0, *(t[order] for t in both))
-    scene._keyframes.rename(0, -1)
-    left = set(Consistency(least=0.0, share=share)(scene).points_of(0)[0].tolist())
+    scene.set_points(ids[0], *(t[order] for t in both))
+    scene._keyframes.rename(ids[0], -1)
+    left = set(Consistency(least=0.0, share=share)(scene).points_of(ids[0])[0].tolist())
     for (points, _, _), n in zip((a, b, c), sizes, strict=True):
         own = points[:n]
         labels = clusters(scene.voxels_of(own), 2)

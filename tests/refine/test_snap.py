@@ -12,12 +12,12 @@ import torch
 from seg3r.refine.snap import Snap
 from seg3r.scene import SceneMap
 from tests.loops import assert_same_map, assert_sound
-from tests.refine.maps import mapped
+from tests.refine.maps import first, mapped
 
 
 def left_right(scene: SceneMap, split: float, remaining: float = 0.0) -> Snap:
-    """The map's own points as vertices; two superpoints, parted at a share of the width of instance 0."""
-    points, own = scene.points, scene.points_of(0)[0]
+    """The map's own points as vertices; two superpoints, parted at a share of the width of the first instance."""
+    points, own = scene.points, scene.points_of(first(scene))[0]
     x = points[own, 0]
     border = float(x.quantile(split))
     inside = torch.zeros(len(points), dtype=torch.bool)
@@ -28,14 +28,14 @@ def left_right(scene: SceneMap, split: float, remaining: float = 0.0) -> Snap:
 
 def keep(scene: SceneMap, share_left: float, share_right: float, snap: Snap) -> tuple[set[int], set[int], set[int]]:
     """Leave the instance these shares of its superpoints; returns the superpoints and what was left."""
-    points = scene.points_of(0)[0]
+    points = scene.points_of(first(scene))[0]
     sp = snap.superpoints[points]
     left, right = points[sp == 0], points[sp == 1]
     rng = torch.Generator().manual_seed(0)
     own = torch.cat([p[torch.randperm(len(p), generator=rng)[: round(s * len(p))]]
                      for p, s in ((left, share_left), (right, share_right))]).sort().values
     ones = torch.ones(len(own), dtype=torch.int32)
-    scene.set_points(0, own, ones, ones)
+    scene.set_points(first(scene), own, ones, ones)
     return set(left.tolist()), set(right.tolist()), set(own.tolist())
 
 
@@ -49,7 +49,7 @@ def test_half_joins_wholly_a_fifth_stays_less_goes(ours: float, theirs: float) -
     expected = set()
     for superpoint, share in ((left, ours), (right, theirs)):
         expected |= superpoint if share >= 0.5 else own & superpoint if share >= 0.2 else set()
-    assert set(snapped.points_of(0)[0].tolist()) == expected
+    assert set(snapped.points_of(first(snapped))[0].tolist()) == expected
     assert_sound(snapped)
     again = snapped.copy()
     assert_same_map(snap(again), snapped)
@@ -61,14 +61,14 @@ def test_what_superpoints_would_dissolve_stays(theirs: float, ours: float) -> No
     scene = mapped((20, 50))
     snap = left_right(scene, 0.5, remaining=0.5)
     _, _, own = keep(scene, ours, theirs, snap)
-    assert set(snap(scene).points_of(0)[0].tolist()) == own
+    assert set(snap(scene).points_of(first(scene))[0].tolist()) == own
 
 
 def test_half_of_an_instance_may_go() -> None:
     scene = mapped((20, 50))
     snap = left_right(scene, 0.5, remaining=0.5)
     left, _, _ = keep(scene, 0.9, 0.1, snap)
-    assert set(snap(scene).points_of(0)[0].tolist()) == left
+    assert set(snap(scene).points_of(first(scene))[0].tolist()) == left
 
 
 def wide(scene: SceneMap, least: float = 0.4) -> Snap:
@@ -79,26 +79,26 @@ def wide(scene: SceneMap, least: float = 0.4) -> Snap:
 
 
 def columns(scene: SceneMap) -> torch.Tensor:
-    return scene.pixels[scene.points_of(0)[0], 2]
+    return scene.pixels[scene.points_of(first(scene))[0], 2]
 
 
 def test_what_the_views_deny_does_not_join() -> None:
     scene = mapped((20, 50))
-    before = set(scene.points_of(0)[0].tolist())
+    before = set(scene.points_of(first(scene))[0].tolist())
     assert int(columns(wide(scene, least=0.0)(scene.copy())).max()) >= 58  # by shape alone
     snapped = wide(scene)(scene.copy())
-    assert before <= set(snapped.points_of(0)[0].tolist())
+    assert before <= set(snapped.points_of(first(snapped))[0].tolist())
     assert int(columns(snapped).max()) <= 52  # the mask ends at 50, and is widened by a reduced pixel
     assert_sound(snapped)
 
 
 def test_what_no_view_sees_joins_with_a_weak_claim() -> None:
     scene = mapped((20, 50))
-    before = scene.points_of(0)[0]
-    scene._keyframes.rename(0, -1)
+    before = scene.points_of(first(scene))[0]
+    scene._keyframes.rename(first(scene), -1)
     scene._instances["observations"][:] = 5
     snapped = wide(scene)(scene)
-    points, hits, views = snapped.points_of(0)
+    points, hits, views = snapped.points_of(first(snapped))
     new = ~torch.isin(points, before)
     assert int(columns(snapped).max()) >= 58 and int(new.sum()) > 50
     assert hits[new].unique().tolist() == [1] and views[new].unique().tolist() == [5]
