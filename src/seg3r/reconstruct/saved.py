@@ -18,7 +18,7 @@ from jaxtyping import Float32, Float64, Shaped, UInt8
 from torch import Tensor
 
 from seg3r.errors import InputError
-from seg3r.geometry import local_origin, pose_from, world_rays
+from seg3r.geometry import local_origin, pose_from, rounded_pose, world_rays
 from seg3r.reading import read_npy, read_pixels, reading
 from seg3r.types import Camera, Frame, View, check_camera
 
@@ -76,7 +76,7 @@ class SavedGeometry:
         confidence = (depth > 0).to(torch.float32)
         if sure.is_file():
             confidence = confidence * _confidence(sure, size)
-        camera = replace(camera, T_world_cam=pose_from(self.origin, camera.T_world_cam))
+        camera = replace(camera, T_world_cam=rounded_pose(pose_from(self.origin, camera.T_world_cam)))
         across, down, eye = world_rays(camera.K, camera.T_world_cam, size)
         points = depth[..., None] * (across + down[:, None]) + eye
         if not bool(torch.isfinite(points).all()):

@@ -102,9 +102,9 @@ def test_what_does_not_fit_is_said_in_one_line(
 ) -> None:
     out = ["--out", str(tmp_path / "map")]
     moon = ["run", "moonseg3r", str(recording), *out]
-    assert "--reconstruct is moonseg3r's" in refused(
+    assert "--reconstruct: belongs to moonseg3r" in refused(
         capsys, "run", "opentrack3d", str(recording), *out, "--reconstruct", "cut3r")
-    assert "--centre is moonseg3r's" in refused(
+    assert "--centre: belongs to moonseg3r" in refused(
         capsys, "run", "opentrack3d", str(recording), *out, "--centre", "64", "48")
     for flag in (["--focal", "110"], ["--centre", "64", "48"]):
         assert f"{flag[0][2:]}: the camera's numbers belong to" in refused(
@@ -115,7 +115,7 @@ def test_what_does_not_fit_is_said_in_one_line(
         capsys, *moon, "--reconstruct", "cut3r", "--geometry", str(recording))
     assert str(tmp_path / "nobody") in refused(
         capsys, *moon, "--reconstruct", "sensor", "--refiner", str(tmp_path / "nobody"))
-    assert "a mesh goes with opentrack3d" in refused(
+    assert "--mesh: belongs to opentrack3d" in refused(
         capsys, *moon, "--reconstruct", "sensor", "--mesh", str(_mesh(tmp_path)))
 
 
