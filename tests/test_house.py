@@ -17,7 +17,7 @@ HOUSE = Path(seg3r.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / "benchmarks").glob("*.py"))
 
-GROUND = {"errors", "choices", "types", "geometry", "kernels", "text", "lock", "files", "reading"}
+GROUND = {"errors", "choices", "types", "geometry", "kernels", "text", "lock", "files", "reading", "id_maps"}
 STAGES = {"sources", "reconstruct", "segment", "embed", "associate", "refine", "label", "answer"}
 HALL = GROUND | {"scene", "lift", "superpoints", "protocols", "models", "weights", "describe", "language"}
 """What a stage may stand on."""
@@ -28,6 +28,7 @@ WORKSHOP = HALL | STAGES | {"rooms", "mapper", "methods", "metrics", "datasets",
 MAY_IMPORT = {
     "errors": set(), "choices": set(), "kernels": set(), "geometry": set(), "text": set(), "lock": {"errors", "text"},
     "files": {"errors", "lock"}, "reading": {"errors", "text"}, "types": {"errors"},
+    "id_maps": {"errors", "reading", "text", "types"},
     "weights": {"errors", "files", "reading", "text"},
     "models": GROUND, "rooms": GROUND, "superpoints": GROUND, "scene": GROUND, "metrics": GROUND,
     "protocols": {"types", "scene"},
@@ -36,7 +37,7 @@ MAY_IMPORT = {
     **dict.fromkeys(STAGES, HALL), "sources": HALL | {"rooms"}, "answer": HALL | {"label"},
     "mapper": GROUND | {"protocols", "scene"},
     "methods": HALL | STAGES | {"mapper"},
-    "datasets": GROUND | {"metrics", "rooms", "sources", "segment", "superpoints"},
+    "datasets": GROUND | {"metrics", "rooms", "sources", "superpoints"},
     "resume": GROUND | {"mapper", "protocols", "reconstruct", "scene", "sources"},
     "presets": WORKSHOP,
     "evaluate": WORKSHOP,

@@ -15,6 +15,7 @@ import trimesh
 
 from seg3r import mapping
 from seg3r.api.evaluate import evaluate_map
+from seg3r.id_maps import folder_reader
 from seg3r.mapper import Mapper
 from seg3r.mapping import map_recording
 from seg3r.methods.opentrack3d import opentrack3d
@@ -22,7 +23,7 @@ from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import SavedMasks, folder_reader
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording, open_source
 from seg3r.superpoints.mesh import read_superpoints
 from tests.loops import assert_same_map

@@ -14,6 +14,7 @@ import torch
 
 from seg3r import resume
 from seg3r.embed.patches import PatchGrid
+from seg3r.id_maps import folder_reader
 from seg3r.mapper import Mapper
 from seg3r.mapping import map_recording
 from seg3r.methods.moonseg3r import MoonSeg3RConfig, moonseg3r
@@ -22,7 +23,7 @@ from seg3r.protocols import Reconstructor
 from seg3r.reconstruct.joined import Joined
 from seg3r.reconstruct.sensor import Sensor
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import SavedMasks, folder_reader
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording, open_source
 from tests.reconstruct.remembering import Late, Stubborn, Tokens
 from tests.worlds import table_scene, walk, write_recording

@@ -11,9 +11,10 @@ import pytest
 
 from seg3r import opentrack3d
 from seg3r.errors import InputError
+from seg3r.id_maps import folder_reader
 from seg3r.mapper import Mapper
 from seg3r.mapping import map_recording
-from seg3r.segment.saved import SavedMasks, folder_reader
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording, open_source
 from tests.worlds import table_scene, walk, write_recording
 

@@ -26,13 +26,14 @@ from seg3r.describe.facts import survey, tell
 from seg3r.describe.records import instance_records
 from seg3r.embed.refined_queries import load_refiner
 from seg3r.evaluate.text_files import evaluate_folder
+from seg3r.id_maps import folder_reader
 from seg3r.label.vocabulary import read_vocabulary
 from seg3r.metrics.instance_ap import ScenePrediction
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig
 from seg3r.reconstruct.saved import SavedGeometry
 from seg3r.scene import SceneMap
 from seg3r.scene.combine import select
-from seg3r.segment.saved import SavedMasks, folder_reader
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import open_source
 from seg3r.superpoints.mesh import read_mesh
 from seg3r.train.loop import learn

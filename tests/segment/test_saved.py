@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 from seg3r.errors import InputError
-from seg3r.segment.saved import IdMap, SavedMasks, folder_reader
+from seg3r.id_maps import IdMap, folder_reader
+from seg3r.segment.saved import SavedMasks
 from tests.conftest import recording_dir
 from tests.segment.scenes import render
 

@@ -15,10 +15,10 @@ from seg3r.datasets.read import finite_points, read_vertices
 from seg3r.datasets.scannet_text import read_ground_truth
 from seg3r.datasets.truth import Truth
 from seg3r.errors import InputError
+from seg3r.id_maps import IdMap, folder_reader
 from seg3r.reading import read_npy, reading
 from seg3r.rooms import labelled_cloud, renderer_of, split_seeds
 from seg3r.rooms.cloud import sample_surface, seen_by
-from seg3r.segment.saved import IdMap, folder_reader
 from seg3r.sources import Recording
 from seg3r.sources.rooms import RoomsSource
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from seg3r.datasets.rooms import truth_masks
 from seg3r.errors import InputError
+from seg3r.id_maps import folder_reader
 from seg3r.protocols import Segmenter
-from seg3r.segment.saved import SavedMasks, folder_reader
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources import Recording
 
 

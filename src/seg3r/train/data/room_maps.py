@@ -12,11 +12,12 @@ from jaxtyping import Float32, Int
 from scipy.spatial import cKDTree
 
 from seg3r.files import write_json
+from seg3r.id_maps import IdMap
 from seg3r.methods.opentrack3d import opentrack3d
 from seg3r.metrics.majority import majority_labels
 from seg3r.rooms import labelled_cloud
 from seg3r.scene import SceneMap
-from seg3r.segment.saved import IdMap, SavedMasks
+from seg3r.segment.saved import SavedMasks
 from seg3r.sources.rooms import RoomsSource
 
 NEAR_M = 0.05
