@@ -141,8 +141,8 @@ def _clear(lock: Path, out: Path) -> None:
 def _read(lock: Path) -> LockHolder | None:
     """None where there is no lock, or one that says nothing: half written, or cut by a power failure."""
     try:
-        said = json.loads(lock.read_bytes()[:10_000])
-        holder = LockHolder(**said)
+        stored = json.loads(lock.read_bytes()[:10_000])
+        holder = LockHolder(**stored)
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     words = (clean_name(word) if isinstance(word, str) else None for word in (holder.host, holder.since, holder.token))

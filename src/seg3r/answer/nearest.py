@@ -55,10 +55,10 @@ class NearestAnswerer:
             vectors = self.encoder.texts([*known, question])
             like = pair_probability(self.encoder, vectors[:-1] @ vectors[-1]).tolist()
             by_name = dict(zip(known, like, strict=True)) | by_name
-        told = torch.tensor([by_name.get(name or "", 0.0) for name in names])
+        naming = torch.tensor([by_name.get(name or "", 0.0) for name in names])
         is_told = torch.tensor([name in by_name for name in names], dtype=torch.bool)
         # In log-odds: a sure no of one is not outvoted by a mild yes of the other.
-        both = torch.sigmoid((1 - self.named) * _logit(looks) + self.named * _logit(told))
+        both = torch.sigmoid((1 - self.named) * _logit(looks) + self.named * _logit(naming))
         return torch.where(is_told, both, looks)
 
 

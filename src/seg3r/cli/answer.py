@@ -39,11 +39,11 @@ class Ask:
 
         if self.page is not None:
             check_file(self.page)
-        told = api.ask(
+        result = api.ask(
             self.map, self.question, self.answer, self.preset, chat=self.chat, page=self.page, device=self.device
         )
-        emit(self.json, told)
+        emit(self.json, result)
         if self.json != "-":
-            for answer in told["answers"]:
+            for answer in result["answers"]:
                 say(f"{answer['score']:.2f}  #{answer['id']}  {answer['name'] or 'unnamed'}")
-            say(told["text"])
+            say(result["text"])

@@ -39,13 +39,13 @@ def instance_records(scene: SceneMap) -> list[dict[str, Any]]:
             "last_frame": last[i],
             "best_views": [
                 {
-                    "frame": look.frame_index,
-                    "rows": [look.box[0], look.box[2]],
-                    "columns": [look.box[1], look.box[3]],
-                    "score": round(float(look.score), 4),
+                    "frame": sighting.frame_index,
+                    "rows": [sighting.box[0], sighting.box[2]],
+                    "columns": [sighting.box[1], sighting.box[3]],
+                    "score": round(float(sighting.score), 4),
                     "crop": crop_path(instance_id, n),
                 }
-                for n, look in enumerate(scene.sightings.get(instance_id, ()))
+                for n, sighting in enumerate(scene.sightings.get(instance_id, ()))
             ],
         })
     return records

@@ -56,8 +56,8 @@ class DatasetResult:
         """For a terminal."""
         overall = self.agnostic.overall
         ap, ap50, ap25 = ("-" if np.isnan(value) else f"{100 * value:.1f}" for value in overall)
-        told = f"class-agnostic, ranked: AP {ap}, AP50 {ap50}, AP25 {ap25}"
-        return [*([] if self.columns is None else [*self.columns.lines(), ""]), told, *self._placement()]
+        ranked = f"class-agnostic, ranked: AP {ap}, AP50 {ap50}, AP25 {ap25}"
+        return [*([] if self.columns is None else [*self.columns.lines(), ""]), ranked, *self._placement()]
 
     def _placement(self) -> list[str]:
         """How maps came to the truth, where they do not lie in its world, and which could not."""
@@ -135,19 +135,19 @@ def evaluate_dataset(
     dataset = dataset_called(name)
     chosen = chosen_scenes(dataset, folder, scenes)
     stride = dataset.every if every is None else every
-    told = {
+    identity = {
         "dataset": name, "every": stride, **({"reach_voxels": reach} if run is None else {}),
         "labels": label is not None, **(settings or {}),
     }
     if saved is not None:
-        _claim(saved, told)
+        _claim(saved, identity)
     protocol = dataset.protocol
     labelled, agnostic, scales = [], [], dict[str, float | None]()
     run = run or partial(where_it_lies, reach=reach)
     for done, scene in enumerate(chosen, 1):
         truth = dataset.truth(folder, scene)
-        kept = None if saved is None else saved / f"{scene}.npz"
-        predicted = None if kept is None else _load(kept)
+        finished = None if saved is None else saved / f"{scene}.npz"
+        predicted = None if finished is None else _load(finished)
         if predicted is None:
             frames = open_frames(dataset.recording(folder, scene), stride)
             placed = run(make_mapper(frames), frames, truth.vertices)
@@ -161,8 +161,8 @@ def evaluate_dataset(
             raise InputError(f"scene {scene}: {error}") from error
         if predicted.labels is not None:
             labelled.append(labelled_scene(scene, truth.ids, predicted.prediction, predicted.labels, protocol))
-        if kept is not None and not kept.is_file():
-            _save(kept, predicted)
+        if finished is not None and not finished.is_file():
+            _save(finished, predicted)
         if progress is not None:
             progress(scene, done, len(chosen))
     ranked, constant = (
@@ -172,7 +172,7 @@ def evaluate_dataset(
     return DatasetResult(
         None if label is None else four_columns(labelled, protocol), ranked, constant,
         mean_quality([quality(t.shared, t.sizes, t.gt_sizes) for t in agnostic]),
-        {**told, "scenes": list(chosen), **({"scales": scales} if scales else {})},
+        {**identity, "scenes": list(chosen), **({"scales": scales} if scales else {})},
     )
 
 
@@ -201,9 +201,9 @@ def _rounded(value: float) -> float | None:
     return None if np.isnan(value) else round(value, 4)
 
 
-def _claim(saved: Path, told: Mapping[str, Any]) -> None:
+def _claim(saved: Path, identity: Mapping[str, Any]) -> None:
     """Write down whose results the folder keeps, or refuse it if they are another's."""
-    ours, path = json.dumps(told, sort_keys=True, default=str), saved / "settings.json"
+    ours, path = json.dumps(identity, sort_keys=True, default=str), saved / "settings.json"
     if path.is_file():
         if path.read_text(encoding="utf-8") != ours:
             raise InputError(f"{saved}: keeps the results of other settings ({path}); give another folder")

@@ -70,12 +70,12 @@ class GroundingResult:
 
     def lines(self) -> list[str]:
         """For a terminal, in per cent."""
-        told = [f"{DATASET}, task 2: {len(self.masks)} descriptions"]
+        rows = [f"{DATASET}, task 2: {len(self.masks)} descriptions"]
         for name, result in (("ranked", self.ranked), ("constant", self.constant)):
             values = zip(("AP", "AP50", "AP25"), result.overall, strict=True)
-            told.append(f"instances, {name}: " + ", ".join(f"{n} {100 * v:.1f}" for n, v in values))
+            rows.append(f"instances, {name}: " + ", ".join(f"{n} {100 * v:.1f}" for n, v in values))
         shares = ", ".join(f"{name} {100 * value:.1f}" for name, value in self.as_one_mask.items())
-        return [*told, f"as one mask: {shares}"]
+        return [*rows, f"as one mask: {shares}"]
 
 
 def evaluate_grounding(
@@ -120,8 +120,8 @@ def evaluate_grounding(
         instances = predict(scene, vertices, reach * scene.voxel_m).lists()
         nearest = nearest_points(scene.points.numpy(), scene.from_origin(vertices), reach * scene.voxel_m)
         for query in queries:
-            said = answer(scene, query.text)
-            lists, scores = named_things(scene, said, instances, nearest)
+            answered = answer(scene, query.text)
+            lists, scores = named_things(scene, answered, instances, nearest)
             key = f"{visit}_{query.name}"
             tables.append(overlap_table(query.ids, _prediction(lists, scores, len(vertices)), SCENEFUN3D_QUERIES))
             masks[key], texts[key] = _as_one_mask(lists, query.ids), query.text
@@ -129,11 +129,13 @@ def evaluate_grounding(
             progress(visit, done, len(visits))
     if not tables:
         raise InputError(f"{folder}: {len(visits)} visits without a description; fetch the asset descriptions")
-    told = {"dataset": DATASET, "task": 2, "every": stride, "reach_voxels": reach, **(settings or {}), "visits": visits}
+    identity = {
+        "dataset": DATASET, "task": 2, "every": stride, "reach_voxels": reach, **(settings or {}), "visits": visits,
+    }
     ranked, constant = (
         evaluate_tables(tables, list(masks), SCENEFUN3D_QUERIES, scores=scores) for scores in ("ranked", "constant")
     )
-    return GroundingResult(ranked, constant, masks, texts, told)
+    return GroundingResult(ranked, constant, masks, texts, identity)
 
 
 def _prediction(

@@ -110,10 +110,10 @@ def phrase_ap(
     """AP, AP50, AP25 of what was named (vertices of each), against the things that a phrase means."""
     thing = asked.truth.ids % 1000
     right = np.where(np.isin(thing, question.answer_ids), 1000 + thing, 0)
-    said = ScenePrediction.from_lists(
+    predicted = ScenePrediction.from_lists(
         list(named), len(right), np.ones(len(named), np.int64), np.asarray(scores, np.float64)
     )
-    result = evaluate_scenes([right], [said], ASKED).overall
+    result = evaluate_scenes([right], [predicted], ASKED).overall
     return tuple(0.0 if np.isnan(v) else float(v) for v in result)  # type: ignore[return-value]
 
 
@@ -121,8 +121,8 @@ def answer_iou(asked: MappedQuestions, question: Question, answer: Answer) -> fl
     """IoU of all that an answer means with all that the question means, over the annotated vertices."""
     thing = asked.truth.ids % 1000
     meant, counted = np.isin(thing, question.answer_ids), asked.truth.ids > 0
-    said = on_vertices(answer_mask(asked.scene, answer).numpy(), asked.nearest)
-    return one_mask(said[counted], meant[counted]).iou
+    predicted = on_vertices(answer_mask(asked.scene, answer).numpy(), asked.nearest)
+    return one_mask(predicted[counted], meant[counted]).iou
 
 
 def _mapped(room: TrueRoom, preset: Preset, masks: MaskSource, per_kind: int) -> MappedQuestions:

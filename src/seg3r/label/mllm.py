@@ -94,8 +94,8 @@ class Mllm:
             voted = {prompts.same_name(name, words) for name in scene.name_votes.get(instance_id, {})}
             ranked = torch.argsort(-probabilities[row], stable=True).tolist()
             first = [i for i in ranked if words[i] in voted]
-            kept = (first + [i for i in ranked if i not in first])[:MOST_CHOICES]
-            lists.append([words[i] for i in sorted(kept)])
+            chosen = (first + [i for i in ranked if i not in first])[:MOST_CHOICES]
+            lists.append([words[i] for i in sorted(chosen)])
         return lists
 
     def _rounds(self, images: Sequence[Shown], lists: list[list[str]]) -> list[list[str]]:

@@ -47,13 +47,13 @@ def naming_answer(name: str | None) -> str:
 
 def read_name(text: str, names: Sequence[str]) -> str | None:
     """The name a model chose, spelt as in the list; None for none of these, or for an answer that is not in it."""
-    said = _field(text, "name")
-    if said is None:
+    reply = _field(text, "name")
+    if reply is None:
         quoted = re.search(r'"name"\s*:\s*"([^"]*)', text)
-        said = quoted.group(1) if quoted else text.strip().strip('."') if "{" not in text else None
-    if not isinstance(said, str):
+        reply = quoted.group(1) if quoted else text.strip().strip('."') if "{" not in text else None
+    if not isinstance(reply, str):
         return None
-    return same_name(said, names)
+    return same_name(reply, names)
 
 
 def describing_prompt(images: Sequence[Image], plain: Sequence[Image] = ()) -> Prompt:
@@ -68,8 +68,8 @@ def describing_answer(color: str, name: str | None) -> str:
 
 def read_description(text: str) -> str | None:
     """The name it gave; None for nothing."""
-    said = _field(text, "name")
-    return clean_name(said) if isinstance(said, str) else None
+    reply = _field(text, "name")
+    return clean_name(reply) if isinstance(reply, str) else None
 
 
 def fits_prompt(images: Sequence[Image], facts: str, question: str, plain: Sequence[Image] = ()) -> Prompt:
@@ -84,17 +84,17 @@ def fits_answer(fits: bool) -> str:
 
 def read_fits(text: str) -> bool | None:
     """Yes or no; None where it said neither."""
-    said = _field(text, "fits")
-    if isinstance(said, bool):
-        return said
+    reply = _field(text, "fits")
+    if isinstance(reply, bool):
+        return reply
     word = re.search(r"\b(true|false|yes|no)\b", text.lower())
     return None if word is None else word.group(1) in ("true", "yes")
 
 
-def same_name(said: str, names: Sequence[str]) -> str | None:
+def same_name(reply: str, names: Sequence[str]) -> str | None:
     """The one of `names` that means the same: spelt alike but for case and article, else alike in the singular."""
     for alike in (bare_name, plain_name):
-        wanted = alike(said)
+        wanted = alike(reply)
         found = next((name for name in names if alike(name) == wanted), None)
         if found is not None:
             return found

@@ -86,9 +86,9 @@ class LocalChat:
         length = inputs["input_ids"].shape[1]
         if self.limit is not None and length > self.limit:
             raise InputError(f"{self.name}: a prompt of {length} tokens; the model reads {self.limit}; ask for less")
-        said = self.model.generate(**{k: _moved(v, self.model) for k, v in inputs.items()})
-        tokens = said.sequences[:, length:].cpu()
-        logits = torch.stack([step.float().log_softmax(-1).cpu() for step in said.logits], 1)
+        generated = self.model.generate(**{k: _moved(v, self.model) for k, v in inputs.items()})
+        tokens = generated.sequences[:, length:].cpu()
+        logits = torch.stack([step.float().log_softmax(-1).cpu() for step in generated.logits], 1)
         chosen = logits.gather(2, tokens[..., None])[..., 0]
         return [self._reply(row, chances) for row, chances in zip(tokens.tolist(), chosen.tolist(), strict=True)]
 

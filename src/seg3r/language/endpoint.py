@@ -101,8 +101,8 @@ class EndpointChat:
         answer = self._post(json.dumps(body).encode())
         reply = read_reply(answer)
         if reply is None:
-            told = self._quoted(answer)
-            raise InputError(f"{self.url}: not a chat completion ({told}); is this an OpenAI-compatible server?")
+            quoted = self._quoted(answer)
+            raise InputError(f"{self.url}: not a chat completion ({quoted}); is this an OpenAI-compatible server?")
         return reply
 
     def _post(self, body: bytes) -> bytes:
@@ -127,8 +127,8 @@ class EndpointChat:
             except (OSError, http.client.HTTPException) as error:
                 reason = getattr(error, "reason", None) or error
                 slow = isinstance(reason, TimeoutError)
-                said = (str(reason) or type(error).__name__).encode("utf-8", "replace")
-                why = f"no whole reply within {seconds:.3g} s" if slow else self._quoted(said)
+                reason_bytes = (str(reason) or type(error).__name__).encode("utf-8", "replace")
+                why = f"no whole reply within {seconds:.3g} s" if slow else self._quoted(reason_bytes)
             except ValueError as error:
                 raise InputError(f"{self.url}: cannot be asked ({error}); check the address and the proxy") from error
             if attempt + 1 == self.tries:

@@ -117,9 +117,9 @@ def set_instances(
     """
     own = _checked_instances(scene, points, scores, features, names)
     stood, old = scene.ids.tolist(), scene._instances
-    kept = _same_instances([scene.points_of(i)[0].numpy() for i in stood], own, scene.point_count)
-    scene.drop([instance_id for place, instance_id in enumerate(stood) if place not in kept.values()])
-    before = {i: (old.row(stood[place]), stood[place]) for i, place in kept.items()}
+    matched = _same_instances([scene.points_of(i)[0].numpy() for i in stood], own, scene.point_count)
+    scene.drop([instance_id for place, instance_id in enumerate(stood) if place not in matched.values()])
+    before = {i: (old.row(stood[place]), stood[place]) for i, place in matched.items()}
 
     width, identity = old.widths
     fresh = Instances(width if features is None else int(features.shape[1]), identity)
@@ -185,9 +185,9 @@ def add_sightings(scene: SceneMap, frames: Iterable[Frame]) -> None:
             area = len(cells) * stride**2
             score = look_score(len(shown), float(area))
             direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
-            kept = scene.sightings.get(instance_id, ())
+            stored = scene.sightings.get(instance_id, ())
             scene.sightings[instance_id] = better_sightings(
-                kept, score, direction,
+                stored, score, direction,
                 lambda f=frame, k=camera, c=cells, s=stride, v=score, a=area, d=direction: cut_sighting(  # type: ignore
                     f, k, c * s, s, v, a, d
                 ),

@@ -61,7 +61,7 @@ class Columns:
 
     def copy(self) -> Columns:
         """Independent storage with the same content."""
-        twin = Columns(0, **self._specs)
-        twin.capacity = self.capacity
-        twin._arrays = {name: array.copy() for name, array in self._arrays.items()}
-        return twin
+        copied = Columns(0, **self._specs)
+        copied.capacity = self.capacity
+        copied._arrays = {name: array.copy() for name, array in self._arrays.items()}
+        return copied

@@ -114,12 +114,12 @@ def counted_from(scene: SceneMap, origin: Float64[Tensor, "3"]) -> SceneMap:
     shift = scene.origin - origin
     if not bool(shift.any()):
         return scene
-    twin = scene.copy()
-    twin._origin = origin.clone()
-    twin._grid.T_map_world = scene._grid.T_map_world @ inverse(rigid(torch.eye(3).double(), shift).numpy())
+    copied = scene.copy()
+    copied._origin = origin.clone()
+    copied._grid.T_map_world = scene._grid.T_map_world @ inverse(rigid(torch.eye(3).double(), shift).numpy())
     for corner in ("low", "high"):
-        twin._instances[corner][: scene._instances.rows] += shift.numpy().astype(np.float32)
-    twin._keyframes.move(shift)
+        copied._instances[corner][: scene._instances.rows] += shift.numpy().astype(np.float32)
+    copied._keyframes.move(shift)
     for instance_id, looks in scene.sightings.items():
-        twin.sightings[instance_id] = tuple(replace(look, camera=moved(look.camera, shift)) for look in looks)
-    return twin
+        copied.sightings[instance_id] = tuple(replace(look, camera=moved(look.camera, shift)) for look in looks)
+    return copied

@@ -59,14 +59,14 @@ class Instances:
 
     def copy(self) -> Instances:
         """Independent storage with the same content."""
-        twin = Instances(0, 0)
-        twin.columns, twin.rows, twin.next_id = self.columns.copy(), self.rows, self.next_id
-        twin.name_votes = {i: dict(votes) for i, votes in self.name_votes.items()}
-        twin.name_labels = dict(self.name_labels)
-        twin.merged_into = dict(self.merged_into)
-        twin.sightings = dict(self.sightings)
-        twin._row_of, twin._free_rows = dict(self._row_of), list(self._free_rows)
-        return twin
+        copied = Instances(0, 0)
+        copied.columns, copied.rows, copied.next_id = self.columns.copy(), self.rows, self.next_id
+        copied.name_votes = {i: dict(votes) for i, votes in self.name_votes.items()}
+        copied.name_labels = dict(self.name_labels)
+        copied.merged_into = dict(self.merged_into)
+        copied.sightings = dict(self.sightings)
+        copied._row_of, copied._free_rows = dict(self._row_of), list(self._free_rows)
+        return copied
 
     def alive(self) -> I64:
         """Rows of all instances in the order of their ids."""
@@ -157,16 +157,16 @@ class Instances:
 
     def _keep_diverse(self, row: int, feature: F32) -> None:
         """A full gallery lets go of one of its two most alike, if the newcomer resembles none so much."""
-        kept, count = self.columns["gallery"][row], int(self.columns["in_gallery"][row])
+        stored, count = self.columns["gallery"][row], int(self.columns["in_gallery"][row])
         if count < GALLERY:
-            kept[count] = feature
+            stored[count] = feature
             self.columns["in_gallery"][row] = count + 1
             return
-        alike = kept @ kept.T
+        alike = stored @ stored.T
         np.fill_diagonal(alike, -2)
-        twins = int(alike.argmax())
-        if float((kept @ feature).max()) < float(alike.flat[twins]):
-            kept[twins // GALLERY] = feature
+        most_alike = int(alike.argmax())
+        if float((stored @ feature).max()) < float(alike.flat[most_alike]):
+            stored[most_alike // GALLERY] = feature
 
     def merge(self, into: int, other: int) -> None:
         """Counts add, means are weighted, the looks compete; of two scores from outside the higher stays; `other` ends,
@@ -186,12 +186,12 @@ class Instances:
             c[name][a] = np.maximum(c[name][a], c[name][b])
         if other in self.name_votes:
             self._vote(into, self.name_votes[other])
-        kept = self.sightings.get(into, ())
+        stored = self.sightings.get(into, ())
         for sighting in self.sightings.get(other, ()):
-            kept = better_sightings(
-                kept, sighting.score, sighting.direction, lambda sighting=sighting: sighting  # type: ignore[misc]
+            stored = better_sightings(
+                stored, sighting.score, sighting.direction, lambda sighting=sighting: sighting  # type: ignore[misc]
             )
-        self.sightings[into] = kept
+        self.sightings[into] = stored
         self.merged_into[other] = into
         self.free(other)
 

@@ -55,16 +55,16 @@ def write_sightings(
     """Crops and masks go into flat arrays, the rest into the header."""
     rows, crops, masks, cameras = [], [np.empty(0, np.uint8)], [np.empty(0, np.uint8)], [np.empty((0, 7, 4))]
     for instance_id, looks in sorted(sightings.items()):
-        for look in looks:
+        for sighting in looks:
             rows.append({
-                "id": instance_id, "frame": look.frame_index, "box": list(look.box), "score": look.score,
-                "area": look.area, "size": list(look.mask.shape), "direction": look.direction.tolist(),
-                "image": list(look.camera.size),
+                "id": instance_id, "frame": sighting.frame_index, "box": list(sighting.box), "score": sighting.score,
+                "area": sighting.area, "size": list(sighting.mask.shape), "direction": sighting.direction.tolist(),
+                "image": list(sighting.camera.size),
             })
-            K = torch.nn.functional.pad(look.camera.K, (0, 1))
-            cameras.append(torch.cat((K, look.camera.T_world_cam))[None].numpy())
-            crops.append(look.crop.numpy().ravel())
-            masks.append(np.packbits(look.mask.numpy()))
+            K = torch.nn.functional.pad(sighting.camera.K, (0, 1))
+            cameras.append(torch.cat((K, sighting.camera.T_world_cam))[None].numpy())
+            crops.append(sighting.crop.numpy().ravel())
+            masks.append(np.packbits(sighting.mask.numpy()))
     header["sightings"] = rows
     arrays["sighting.crops"], arrays["sighting.masks"] = np.concatenate(crops), np.concatenate(masks)
     arrays["sighting.cameras"] = np.concatenate(cameras)
@@ -81,7 +81,7 @@ def read_sightings(arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) 
         mask = np.unpackbits(bits, count=h * w).reshape(h, w).astype(np.bool_)
         at_crop, at_mask = at_crop + h * w * 3, at_mask + -(-h * w // 8)
         r0, c0, r1, c1 = (int(n) for n in row["box"])
-        look = Sighting(
+        sighting = Sighting(
             int(row["frame"]), (r0, c0, r1, c1), float(row["score"]), int(row["area"]),
             torch.from_numpy(crop.copy()), torch.from_numpy(mask), torch.tensor(row["direction"], dtype=torch.float32),
             Camera(
@@ -89,5 +89,5 @@ def read_sightings(arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) 
                 (int(row["image"][0]), int(row["image"][1])),
             ),
         )
-        sightings[int(row["id"])] = (*sightings.get(int(row["id"]), ()), look)
+        sightings[int(row["id"])] = (*sightings.get(int(row["id"]), ()), sighting)
     return sightings

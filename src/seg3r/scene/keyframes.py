@@ -41,10 +41,10 @@ class Keyframes:
 
     def copy(self) -> Keyframes:
         """An independent list (the instance ids in it may change)."""
-        twin = Keyframes()
-        twin._kept = [replace(k, instance_ids=k.instance_ids.clone()) for k in self._kept]
-        twin._places, twin._spacing = self._places.copy(), self._spacing
-        return twin
+        copied = Keyframes()
+        copied._kept = [replace(k, instance_ids=k.instance_ids.clone()) for k in self._kept]
+        copied._places, copied._spacing = self._places.copy(), self._spacing
+        return copied
 
     def at(self, frame_index: int) -> Keyframe:
         """The keyframe of this frame.
@@ -125,10 +125,10 @@ class Keyframes:
     @classmethod
     def read(cls, arrays: dict[str, npt.NDArray[Any]], header: dict[str, Any]) -> Keyframes:
         """What `write` wrote; files of format 2 hold neither names nor scores nor features."""
-        told = header["keyframes"]
-        names = told.get("names", [None] * len(told["frames"]))
+        listed = header["keyframes"]
+        names = listed.get("names", [None] * len(listed["frames"]))
         saved = cls()
-        for i, (frame, size, named) in enumerate(zip(told["frames"], told["sizes"], names, strict=True)):
+        for i, (frame, size, named) in enumerate(zip(listed["frames"], listed["sizes"], names, strict=True)):
             required = {n: torch.from_numpy(arrays[f"keyframe.{i}.{n}"]) for n in _REQUIRED}
             scores, features = (arrays.get(f"keyframe.{i}.{n}") for n in ("scores", "features"))
             saved._kept.append(Keyframe(
@@ -138,7 +138,7 @@ class Keyframes:
                 None if features is None else torch.from_numpy(features),
                 None if named is None else tuple(name and clean_name(name) for name in named),
             ))
-        saved._spacing = float(told["spacing"])
+        saved._spacing = float(listed["spacing"])
         saved._places = np.array([_place(k.camera) for k in saved._kept]).reshape(-1, 6)
         return saved
 

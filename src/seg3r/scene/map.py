@@ -169,11 +169,11 @@ class SceneMap(MapContent):
 
     def copy(self) -> SceneMap:
         """An independent map with the same content."""
-        twin = copy.copy(self)
-        twin._grid, twin._owners, twin._instances = self._grid.copy(), self._owners.copy(), self._instances.copy()
-        twin._keyframes = self._keyframes.copy()
-        twin._seen_last = None
-        return twin
+        copied = copy.copy(self)
+        copied._grid, copied._owners, copied._instances = self._grid.copy(), self._owners.copy(), self._instances.copy()
+        copied._keyframes = self._keyframes.copy()
+        copied._seen_last = None
+        return copied
 
     # ---- storage -------------------------------------------------------------------------------------------------
 

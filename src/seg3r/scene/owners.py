@@ -28,10 +28,10 @@ class Ownership:
 
     def copy(self) -> Ownership:
         """Independent storage with the same content."""
-        twin = Ownership()
-        twin._counts = self._counts.copy()
-        twin._edges, twin._rows = self._edges.copy(), self._rows.copy()
-        return twin
+        copied = Ownership()
+        copied._counts = self._counts.copy()
+        copied._edges, copied._rows = self._edges.copy(), self._rows.copy()
+        return copied
 
     def reserve_rows(self, rows: int) -> None:
         """Make room for instance rows."""

@@ -54,13 +54,13 @@ class PointGrid:
 
     def copy(self) -> PointGrid:
         """Independent storage with the same content."""
-        twin = PointGrid(self.voxel_m)
-        twin.T_map_world = self.T_map_world.copy()
-        twin._counts = self._counts.copy()
-        twin._stamp = self._stamp
-        twin.table, twin.first_edge, twin._blocks = self.table.copy(), self.first_edge.copy(), self._blocks.copy()
-        twin._slots = self._slots.copy()
-        return twin
+        copied = PointGrid(self.voxel_m)
+        copied.T_map_world = self.T_map_world.copy()
+        copied._counts = self._counts.copy()
+        copied._stamp = self._stamp
+        copied.table, copied.first_edge, copied._blocks = self.table.copy(), self.first_edge.copy(), self._blocks.copy()
+        copied._slots = self._slots.copy()
+        return copied
 
     def _grow(self) -> None:
         """Called when a kernel ran out of points or of blocks."""

@@ -57,20 +57,20 @@ def cut_sighting(
 
 
 def better_sightings(
-    kept: tuple[Sighting, ...], score: float, direction: Float32[Tensor, "3"], cut: Callable[[], Sighting]
+    stored: tuple[Sighting, ...], score: float, direction: Float32[Tensor, "3"], cut: Callable[[], Sighting]
 ) -> tuple[Sighting, ...]:
     """The looks worth keeping once there is one of this score; `kept` itself if the new one is not. Best first."""
-    if len(kept) == KEEP and score < BETTER * kept[-1].score:
-        return kept
-    near = [old for old in kept if float(old.direction @ direction) > APART_COS]
+    if len(stored) == KEEP and score < BETTER * stored[-1].score:
+        return stored
+    near = [old for old in stored if float(old.direction @ direction) > APART_COS]
     if any(score < BETTER * old.score for old in near):
-        return kept
-    rest = [old for old in kept if old not in near]
+        return stored
+    rest = [old for old in stored if old not in near]
     return tuple(sorted((*rest, cut()), key=lambda look: (-look.score, look.frame_index))[:KEEP])
 
 
 def look_again(
-    kept: tuple[Sighting, ...], view: View, segments: Segments, s: int, own: slice, in_view: int
+    stored: tuple[Sighting, ...], view: View, segments: Segments, s: int, own: slice, in_view: int
 ) -> tuple[Sighting, ...]:
     """The looks at an instance once segment `s` of a view was matched to it: most of it in view, and large
     (docs/opentrack3d.md, 3.9).
@@ -84,7 +84,7 @@ def look_again(
     middle = segments.points[own].mean(0).to(torch.float64) - view.camera.T_world_cam[:3, 3]
     direction = torch.nn.functional.normalize(middle, dim=0).to(torch.float32)
     return better_sightings(
-        kept, score, direction,
+        stored, score, direction,
         lambda: cut_sighting(view.frame, view.camera, pixels, segments.stride, score, int(area), direction),
     )
 

@@ -129,7 +129,7 @@ class ListedRecording:
 
     def describe(self) -> dict[str, object]:
         """Reads every pose but decodes only the frames looked at when opened."""
-        told: dict[str, object] = {
+        stated: dict[str, object] = {
             "kind": self.kind, "name": self.name, "frames": len(self), "color_size": self._sample.color_size,
             "has_depth": self.calibration is not None, "has_pose": self.calibration is not None,
         }
@@ -147,13 +147,13 @@ class ListedRecording:
                 positions.append(pose[:3, 3])
         if self.calibration is not None:
             path = np.array(positions).reshape(-1, 3)
-            told |= {
+            stated |= {
                 "depth_size": self._sample.depth_size, "K": None if self._K is None else self._K.tolist(),
                 "path_m": float(np.linalg.norm(np.diff(path, axis=0), axis=1).sum()),
                 "extent_m": tuple(float(e) for e in np.ptp(path, axis=0)) if len(path) else (0.0, 0.0, 0.0),
                 "median_depth_m": self._sample.median_depth_m, "missing_depth": self._sample.missing_depth,
             }
-        return told | {"masks": mask_folders(self.root), "skipped": dict(skipped)}
+        return stated | {"masks": mask_folders(self.root), "skipped": dict(skipped)}
 
     @cached_property
     def _strays(self) -> frozenset[int]:

@@ -37,9 +37,9 @@ def open_replica(root: Path, every: int = 1) -> ListedRecording:
         lines = (root / "traj.txt").read_text(encoding="utf-8").splitlines()
     keys = {int(key): key for key in {*colors, *depths} if key.isdecimal()}
     poses = {keys[n]: partial(_pose, line) for n, line in enumerate(lines) if n in keys and line.strip()}
-    told = _camera_parameters(root)
+    stored = _camera_parameters(root)
     calibration = Calibration(
-        pinhole(told["fx"], told["fy"], told["cx"], told["cy"]), stated_scale(root, told["scale"])
+        pinhole(stored["fx"], stored["fy"], stored["cx"], stored["cy"]), stated_scale(root, stored["scale"])
     )
     return ListedRecording("Replica (NICE-SLAM)", root, root, pair(colors, depths, poses), calibration, every)
 
@@ -53,8 +53,8 @@ def _camera_parameters(root: Path) -> dict[str, float]:
     if path is None:
         return _DEFAULT
     with reading(path, "camera parameters", 'expected {"camera": {fx, fy, cx, cy, scale}}'):
-        told = json.loads(path.read_text(encoding="utf-8"))["camera"]
-        values = {key: float(told[key]) for key in _DEFAULT}
+        stored = json.loads(path.read_text(encoding="utf-8"))["camera"]
+        values = {key: float(stored[key]) for key in _DEFAULT}
     if not np.isfinite(list(values.values())).all() or not SCALES[0] <= values["scale"] <= SCALES[1]:
         raise InputError(f"{path}: camera values must be finite and scale from {SCALES[0]:g} to {SCALES[1]:g}")
     return values

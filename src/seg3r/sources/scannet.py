@@ -32,18 +32,18 @@ def recognise(root: Path) -> bool:
 
 def open_scannet(root: Path, every: int = 1) -> ListedRecording:
     """Raises InputError where depth/, pose/ or the depth's intrinsics are missing."""
-    told, poses = _calibration_folder(root), first_folder(root, POSE_FOLDERS)
-    if poses is None or not (root / "depth").is_dir() or not (told / "intrinsic_depth.txt").is_file():
-        raise InputError(f"{root}: an exported ScanNet scene needs depth/, pose/ and {told}/intrinsic_depth.txt")
+    cameras, poses = _calibration_folder(root), first_folder(root, POSE_FOLDERS)
+    if poses is None or not (root / "depth").is_dir() or not (cameras / "intrinsic_depth.txt").is_file():
+        raise InputError(f"{root}: an exported ScanNet scene needs depth/, pose/ and {cameras}/intrinsic_depth.txt")
     E_color, E_depth = (
         matrix_file(path) if path.is_file() else np.eye(4)
-        for path in (told / "extrinsic_color.txt", told / "extrinsic_depth.txt")
+        for path in (cameras / "extrinsic_color.txt", cameras / "extrinsic_depth.txt")
     )
     readers = {stem: partial(pose_of_color, read, E_color) for stem, read in pose_files(poses).items()}
     shots = pair(files(root / "color", IMAGE_SUFFIXES), files(root / "depth", DEPTH_SUFFIXES), readers)
     calibration = Calibration(
-        intrinsics_file(told / "intrinsic_color.txt"), stated_scale(root, 1000.0),
-        intrinsics_file(told / "intrinsic_depth.txt"), color_from_depth(E_color, E_depth, told),
+        intrinsics_file(cameras / "intrinsic_color.txt"), stated_scale(root, 1000.0),
+        intrinsics_file(cameras / "intrinsic_depth.txt"), color_from_depth(E_color, E_depth, cameras),
     )
     return ListedRecording("ScanNet export", root, root, shots, calibration, every)
 

@@ -39,38 +39,38 @@ def open_scannetpp(root: Path, every: int = 1) -> ListedRecording:
     for folder in ("rgb", "depth"):
         if not (root / folder).is_dir():
             raise InputError(f"{root}: no {folder}/; extract frames with its toolkit (iphone.prepare_iphone_data)")
-    told = _told(root / POSES)
+    entries = _told(root / POSES)
     colors, depths = files(root / "rgb", IMAGE_SUFFIXES), files(root / "depth", {".png"})
     if not colors:
         raise InputError(f"{root / 'rgb'}: no images in it; extract frames with ScanNet++'s toolkit")
-    poses = {stem: partial(_pose, told[stem]) for stem in colors if _has(told, stem, "aligned_pose")}
-    known = [stem for stem in poses if _has(told, stem, "intrinsic") and _is_3x3(told[stem]["intrinsic"])]
+    poses = {stem: partial(_pose, entries[stem]) for stem in colors if _has(entries, stem, "aligned_pose")}
+    known = [stem for stem in poses if _has(entries, stem, "intrinsic") and _is_3x3(entries[stem]["intrinsic"])]
     if not known:
         raise InputError(f"{root / POSES}: has aligned_pose and intrinsic for none of the images in {root / 'rgb'}")
     listed = pair(colors, {stem: path for stem, path in depths.items() if stem in colors}, poses)
-    start = min(_time(told, shot) for shot in listed)
-    shots = [replace(shot, time_s=_time(told, shot) - start, K=_own_K(told, shot.stem)) for shot in listed]
+    start = min(_time(entries, shot) for shot in listed)
+    shots = [replace(shot, time_s=_time(entries, shot) - start, K=_own_K(entries, shot.stem)) for shot in listed]
     with reading(root / POSES, "intrinsics"):
-        K = _K(told[known[len(known) // 2]])
+        K = _K(entries[known[len(known) // 2]])
     calibration = Calibration(K, stated_scale(root, 1000.0))
     return ListedRecording("ScanNet++ iPhone", root, root, shots, calibration, every)
 
 
 def _told(path: Path) -> dict[str, Any]:
     with reading(path, "JSON"):
-        told = json.loads(path.read_bytes())
-    if not isinstance(told, dict):
+        entries = json.loads(path.read_bytes())
+    if not isinstance(entries, dict):
         raise InputError(f"{path}: expected one entry per frame name; fetch it again")
-    return told
+    return entries
 
 
-def _has(told: dict[str, Any], stem: str, key: str) -> bool:
-    return isinstance(told.get(stem), dict) and key in told[stem]
+def _has(entries: dict[str, Any], stem: str, key: str) -> bool:
+    return isinstance(entries.get(stem), dict) and key in entries[stem]
 
 
-def _time(told: dict[str, Any], shot: Shot) -> float:
+def _time(entries: dict[str, Any], shot: Shot) -> float:
     """Seconds; recordings without timestamps keep the assumed rate."""
-    stamp = told[shot.stem].get("timestamp") if _has(told, shot.stem, "timestamp") else None
+    stamp = entries[shot.stem].get("timestamp") if _has(entries, shot.stem, "timestamp") else None
     return float(stamp) if isinstance(stamp, (int, float)) and abs(stamp) < LATEST_S else shot.time_s
 
 
@@ -78,8 +78,8 @@ def _pose(entry: dict[str, Any]) -> npt.NDArray[np.float64]:
     return pose_matrix(np.asarray(entry["aligned_pose"], np.float64).reshape(-1))
 
 
-def _own_K(told: dict[str, Any], stem: str) -> Callable[[], npt.NDArray[np.float64]] | None:
-    return partial(_K, told[stem]) if _has(told, stem, "intrinsic") else None
+def _own_K(entries: dict[str, Any], stem: str) -> Callable[[], npt.NDArray[np.float64]] | None:
+    return partial(_K, entries[stem]) if _has(entries, stem, "intrinsic") else None
 
 
 def _is_3x3(value: object) -> bool:
