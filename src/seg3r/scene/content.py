@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int32, Int64, UInt8
 from torch import Tensor
@@ -21,9 +20,6 @@ from seg3r.scene.points import PointGrid, inverse
 from seg3r.scene.score import evidence_scores
 from seg3r.scene.visible import Overlap, Visible, segments_by_cell
 from seg3r.types import Keyframe, Segments, Sighting, View
-
-I32 = npt.NDArray[np.int32]
-
 
 RIM = 0.25
 """Voxels by which an owned point may be further than one that nobody owns, and still decides whose a place is."""
@@ -217,7 +213,7 @@ class MapContent:
         return tuple(self._keyframes)
 
     @property
-    def T_world_map(self) -> npt.NDArray[np.float64]:
+    def T_world_map(self) -> Float64[np.ndarray, "4 4"]:
         """Where the voxel grid stands in the world: the pose of the first camera."""
         return inverse(self._grid.T_map_world)
 
@@ -257,7 +253,7 @@ class MapContent:
     def _column(self, name: str) -> Tensor:
         return torch.from_numpy(self._instances[name][self._instances.alive()])
 
-    def _edge_counts(self) -> tuple[I32, I32]:
+    def _edge_counts(self) -> tuple[Int32[np.ndarray, "edges"], Int32[np.ndarray, "edges"]]:
         row, point, hits, views = self._owners.table()
         ids = self._instances["id"][row]
         order = np.lexsort((point, ids))

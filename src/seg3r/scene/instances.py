@@ -7,14 +7,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float32, Int64
 
 from seg3r.errors import InputError
 from seg3r.scene.columns import Columns
 from seg3r.scene.sightings import better_sightings
 from seg3r.types import Segments, Sighting
-
-F32 = npt.NDArray[np.float32]
-I64 = npt.NDArray[np.int64]
 
 GALLERY = 8
 """Descriptors kept per instance, chosen to differ (docs/opentrack3d.md, 3.4)."""
@@ -68,7 +66,7 @@ class Instances:
         copied._row_of, copied._free_rows = dict(self._row_of), list(self._free_rows)
         return copied
 
-    def alive(self) -> I64:
+    def alive(self) -> Int64[np.ndarray, "n"]:
         """Rows of all instances in the order of their ids."""
         return np.array([self._row_of[i] for i in sorted(self._row_of)], np.int64)
 
@@ -84,7 +82,7 @@ class Instances:
             instance_id = self.merged_into[instance_id]
         return instance_id
 
-    def rows_of(self, ids: Iterable[int]) -> I64:
+    def rows_of(self, ids: Iterable[int]) -> Int64[np.ndarray, "k"]:
         """`row` of each."""
         return np.array([self.row(i) for i in ids], np.int64)
 
@@ -120,7 +118,7 @@ class Instances:
         self.rows = len(columns["id"])
         self._row_of = {int(i): row for row, i in enumerate(columns["id"])}
 
-    def observe(self, row: int, segments: Segments, s: int, points: F32) -> None:
+    def observe(self, row: int, segments: Segments, s: int, points: Float32[np.ndarray, "p 3"]) -> None:
         """One more look: segment `s` with its points. Means are weighted by the evidence behind each look."""
         c = self.columns
         score = float(segments.scores[s])
@@ -155,7 +153,7 @@ class Instances:
         for name, vote in more.items():
             votes[name] = votes.get(name, 0.0) + vote
 
-    def _keep_diverse(self, row: int, feature: F32) -> None:
+    def _keep_diverse(self, row: int, feature: Float32[np.ndarray, "d"]) -> None:
         """A full gallery lets go of one of its two most alike, if the newcomer resembles none so much."""
         stored, count = self.columns["gallery"][row], int(self.columns["in_gallery"][row])
         if count < GALLERY:
@@ -196,7 +194,7 @@ class Instances:
         self.free(other)
 
 
-def unit(vector: F32) -> F32:
+def unit(vector: Float32[np.ndarray, "d"]) -> Float32[np.ndarray, "d"]:
     """Scaled to length one; zero stays zero."""
     length = float(np.sqrt(np.dot(vector, vector)))
     return vector / np.float32(length) if length > 0 else vector

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from seg3r.errors import InputError
@@ -59,7 +59,7 @@ class Keyframes:
             raise InputError(f"frame {frame_index} is not a keyframe; the nearest is {nearest.frame_index}")
         return nearest
 
-    def offer(self, view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> None:
+    def offer(self, view: View, segments: Segments, ids: Int64[np.ndarray, "m"]) -> None:
         """Keep this view if it looks from somewhere new."""
         if self._is_near(_place(view.camera), self._places):
             return
@@ -72,7 +72,7 @@ class Keyframes:
         if len(self._kept) > CAP:
             self._thin()
 
-    def _is_near(self, place: npt.NDArray[np.float64], places: npt.NDArray[np.float64]) -> bool:
+    def _is_near(self, place: Float64[np.ndarray, "6"], places: Float64[np.ndarray, "k 6"]) -> bool:
         apart = np.linalg.norm(places[:, :3] - place[:3], axis=1)
         turned = np.arccos(np.clip(places[:, 3:] @ place[3:], -1, 1))
         return bool(((apart < self._spacing * NEAR_M) & (turned < self._spacing * NEAR_RAD)).any())
@@ -143,8 +143,8 @@ class Keyframes:
         return saved
 
 
-def _place(camera: Camera) -> npt.NDArray[np.float64]:
-    """[6] where a camera stands and which way it looks."""
+def _place(camera: Camera) -> Float64[np.ndarray, "6"]:
+    """Where a camera stands and which way it looks."""
     pose = camera.T_world_cam.numpy()
     return np.concatenate((pose[:3, 3], pose[:3, 2]))
 
@@ -156,7 +156,7 @@ def moved(camera: Camera, shift: Float64[Tensor, "3"]) -> Camera:
     return replace(camera, T_world_cam=T_world_cam)
 
 
-def reduce_view(view: View, segments: Segments, ids: npt.NDArray[np.int64]) -> Keyframe:
+def reduce_view(view: View, segments: Segments, ids: Int64[np.ndarray, "m"]) -> Keyframe:
     """The reduced form of a view: every s-th pixel of its depth (never averaged: that would invent surfaces), and its
     masks with what was known of each."""
     H, W = view.camera.size

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Bool, Int32, Int64
 from torch import Tensor
@@ -22,8 +21,6 @@ from seg3r.scene.owners import Ownership
 from seg3r.scene.points import PointGrid, inverse
 from seg3r.scene.sightings import look_again
 from seg3r.types import Labels, Matches, Segments, View
-
-I32 = npt.NDArray[np.int32]
 
 
 class SceneMap(MapContent):

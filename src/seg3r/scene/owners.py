@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+from jaxtyping import Int32, Int64, UInt8
 
 from seg3r.kernels import owners as kernels
 from seg3r.scene.columns import Columns
-
-I32 = npt.NDArray[np.int32]
-I64 = npt.NDArray[np.int64]
-B = npt.NDArray[np.bool_]
 
 
 class Ownership:
@@ -37,11 +33,14 @@ class Ownership:
         """Make room for instance rows."""
         self._rows.reserve(rows)
 
-    def sizes(self, rows: int) -> I32:
+    def sizes(self, rows: int) -> Int32[np.ndarray, "rows"]:
         """Points owned by each of the first `rows` instance rows."""
         return self._rows["size"][:rows]
 
-    def hit(self, points: I32, rows: I32, stamp: int, first_of_point: I32) -> None:
+    def hit(
+        self, points: Int32[np.ndarray, "n"], rows: Int32[np.ndarray, "n"], stamp: int,
+        first_of_point: Int32[np.ndarray, "points"],
+    ) -> None:
         """One hit per (row, point) and stamp."""
         done = 0
         while True:
@@ -54,7 +53,10 @@ class Ownership:
                 return
             self._edges.reserve(self._edges.capacity + 1)
 
-    def count_views(self, points: I32, matched: npt.NDArray[np.uint8], stamp: int, first_of_point: I32) -> I32:
+    def count_views(
+        self, points: Int32[np.ndarray, "v"], matched: UInt8[np.ndarray, "rows"], stamp: int,
+        first_of_point: Int32[np.ndarray, "points"],
+    ) -> Int32[np.ndarray, "rows"]:
         """Count one view for the visible points of matched rows; returns how many points of each row are in view."""
         in_view = np.zeros(len(matched), np.int32)
         e = self._edges
@@ -63,16 +65,19 @@ class Ownership:
         )
         return in_view
 
-    def owners_of(self, points: I32, rows: int, first_of_point: I32) -> I32:
+    def owners_of(
+        self, points: Int32[np.ndarray, "n"], rows: int, first_of_point: Int32[np.ndarray, "points"]
+    ) -> Int32[np.ndarray, "owners"]:
         """The rows that own any of these points, ascending."""
         flags = np.zeros(rows, np.uint8)
         kernels.rows_of_points(points, first_of_point, self._edges["row"], self._edges["next"], flags)
         return flags.nonzero()[0].astype(np.int32)
 
     def overlap(
-        self, points: I32, cells: I32, cell_start: I32, cell_segments: I32, segments: int, column_of_row: I32,
-        columns: int, first_of_point: I32,
-    ) -> tuple[I32, I32, I32]:
+        self, points: Int32[np.ndarray, "v"], cells: Int32[np.ndarray, "v"],
+        cell_start: Int32[np.ndarray, "cells_and_one"], cell_segments: Int32[np.ndarray, "pixels"], segments: int,
+        column_of_row: Int32[np.ndarray, "rows"], columns: int, first_of_point: Int32[np.ndarray, "points"],
+    ) -> tuple[Int32[np.ndarray, "m c"], Int32[np.ndarray, "m"], Int32[np.ndarray, "c"]]:
         """Points shared by each (segment, column), covered by each segment, owned by each column."""
         shared = np.zeros((segments, columns), np.int32)
         segment_size, instance_size = np.zeros(segments, np.int32), np.zeros(columns, np.int32)
@@ -82,19 +87,21 @@ class Ownership:
         )
         return shared, segment_size, instance_size
 
-    def shared_with(self, row: int, rows: int, first_of_point: I32) -> I32:
+    def shared_with(
+        self, row: int, rows: int, first_of_point: Int32[np.ndarray, "points"]
+    ) -> Int32[np.ndarray, "rows"]:
         """How many points of this row each of the first `rows` rows owns too."""
         counts = np.zeros(rows, np.int32)
         points = self._edges["point"][self._of(row)]
         kernels.count_owners(points, first_of_point, self._edges["row"], self._edges["next"], counts)
         return counts
 
-    def _of(self, row: int) -> I32:
+    def _of(self, row: int) -> Int32[np.ndarray, "n"]:
         edges = np.empty(int(self._rows["size"][row]), np.int32)
         kernels.edges_of_row(row, self._rows["first"], self._edges["row_next"], edges)
         return edges
 
-    def points_of(self, row: int) -> tuple[I32, I32, I32]:
+    def points_of(self, row: int) -> tuple[Int32[np.ndarray, "n"], Int32[np.ndarray, "n"], Int32[np.ndarray, "n"]]:
         """Points of one instance in ascending order, with their hits and views."""
         edges = self._of(row)
         points = self._edges["point"][edges]
@@ -102,7 +109,7 @@ class Ownership:
         edges = edges[order]
         return points[order], self._edges["hits"][edges], self._edges["views"][edges]
 
-    def some_of(self, rows: I64, most: int) -> tuple[I32, I64]:
+    def some_of(self, rows: Int64[np.ndarray, "k"], most: int) -> tuple[Int32[np.ndarray, "n"], Int64[np.ndarray, "n"]]:
         """About `most` points of each of these rows, the same whatever the order in which they came; and whose each is
         (its place in `rows`)."""
         sizes = self._rows["size"][rows]
@@ -113,7 +120,7 @@ class Ownership:
         )
         return points[:count], owner[:count]
 
-    def absorb(self, into: int, row: int, first_of_point: I32) -> None:
+    def absorb(self, into: int, row: int, first_of_point: Int32[np.ndarray, "points"]) -> None:
         """Row `row` becomes part of row `into`."""
         edges = self._of(row)
         spare = np.empty(len(edges), np.int32)
@@ -125,7 +132,10 @@ class Ownership:
         kernels.unlink(spare[:spared], first_of_point, e["row"], e["point"], e["next"], self._counts)
         r["first"][row], r["size"][row] = -1, 0
 
-    def set_points(self, row: int, points: I32, hits: I32, views: I32, first_of_point: I32) -> None:
+    def set_points(
+        self, row: int, points: Int32[np.ndarray, "n"], hits: Int32[np.ndarray, "n"], views: Int32[np.ndarray, "n"],
+        first_of_point: Int32[np.ndarray, "points"],
+    ) -> None:
         """Replace what a row owns."""
         e, r = self._edges, self._rows
         kernels.unlink(self._of(row), first_of_point, e["row"], e["point"], e["next"], self._counts)
@@ -137,7 +147,9 @@ class Ownership:
         self._edges["hits"][edges[order]] = hits[wanted]
         self._edges["views"][edges[order]] = views[wanted]
 
-    def table(self) -> tuple[I32, I32, I32, I32]:
+    def table(self) -> tuple[
+        Int32[np.ndarray, "edges"], Int32[np.ndarray, "edges"], Int32[np.ndarray, "edges"], Int32[np.ndarray, "edges"]
+    ]:
         """All edges as (row, point, hits, views), sorted by row, then point."""
         used = int(self._counts[0])
         alive = self._edges["row"][:used] >= 0
@@ -146,7 +158,10 @@ class Ownership:
         hits, views = self._edges["hits"][:used][alive][order], self._edges["views"][:used][alive][order]
         return row[order], point[order], hits, views
 
-    def load(self, row: I32, point: I32, hits: I32, views: I32, first_of_point: I32) -> None:
+    def load(
+        self, row: Int32[np.ndarray, "edges"], point: Int32[np.ndarray, "edges"], hits: Int32[np.ndarray, "edges"],
+        views: Int32[np.ndarray, "edges"], first_of_point: Int32[np.ndarray, "points"],
+    ) -> None:
         """Fill empty storage with saved edges; ValueError where one is there twice."""
         self.hit(point, row, -2, first_of_point)
         if int(self._counts[0]) != len(point):

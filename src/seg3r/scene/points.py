@@ -6,23 +6,18 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float32, Float64, Int32, Int64, UInt8
 
 from seg3r.kernels import grid as kernels
 from seg3r.scene.columns import Columns
 from seg3r.scene.visible import lattice_cells
 from seg3r.types import Segments, View
 
-F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
-I32 = npt.NDArray[np.int32]
-U8 = npt.NDArray[np.uint8]
-
-
 MOST_SURPLUS = 7 * kernels.CELLS
 """Points that a block of voxels may hold beyond one a voxel."""
 
 
-def inverse(T_to_from: F64) -> F64:
+def inverse(T_to_from: Float64[np.ndarray, "4 4"]) -> Float64[np.ndarray, "4 4"]:
     """T_from_to in double precision."""
     return np.linalg.inv(T_to_from).astype(np.float64)
 
@@ -33,7 +28,7 @@ class PointGrid:
 
     def __init__(self, voxel_m: float) -> None:
         self.voxel_m = voxel_m
-        self.T_map_world: F64 = np.eye(4)
+        self.T_map_world: Float64[np.ndarray, "4 4"] = np.eye(4)
         self._counts = np.zeros(2, np.int64)  # points, blocks
         self._stamp = 0
         self.table = Columns(
@@ -75,8 +70,10 @@ class PointGrid:
             kernels.rehash(self._slots, self._blocks["key"], blocks)
 
     def insert(
-        self, points: F32, colors: U8, pixels: I32, frame: int, stamp: int, eye: F64 | None = None, reach: int = 0
-    ) -> I32:
+        self, points: Float32[np.ndarray, "n 3"], colors: UInt8[np.ndarray, "n 3"],
+        pixels: Int32[np.ndarray, "n 2"], frame: int, stamp: int,
+        eye: Float64[np.ndarray, "3"] | None = None, reach: int = 0,
+    ) -> Int32[np.ndarray, "n"]:
         """Rows of the points (in world) after putting them into their voxels; -1 beyond the grid's edge. A new stamp
         counts a new sight.
 
@@ -99,7 +96,7 @@ class PointGrid:
                 return rows
             self._grow()
 
-    def take(self, view: View, segments: Segments, stamp: int, reach: int) -> I32:
+    def take(self, view: View, segments: Segments, stamp: int, reach: int) -> Int32[np.ndarray, "n"]:
         """Points of the segments, and all other confident ones on the same lattice: the room behind the things.
 
         Returns rows of the segments' points; `stamp` and `reach` as of `insert`.
@@ -123,7 +120,7 @@ class PointGrid:
         )
         return rows
 
-    def reaches(self, place: F64) -> bool:
+    def reaches(self, place: Float64[np.ndarray, "3"]) -> bool:
         """Whether a place (in world) lies within the grid."""
         place_map = self.T_map_world[:3, :3] @ place + self.T_map_world[:3, 3]
         return bool((np.abs(place_map) < self.edge_m).all())
@@ -171,7 +168,7 @@ class PointGrid:
             else:
                 self._grow()
 
-    def locate(self, points: F32, reach: int = 0) -> I32:
+    def locate(self, points: Float32[np.ndarray, "n 3"], reach: int = 0) -> Int32[np.ndarray, "n"]:
         """Row of the point in each place's voxel (or in one at most `reach` voxels off), or -1. Places in world."""
         rows = np.empty(len(points), np.int32)
         kernels.locate(
@@ -179,14 +176,19 @@ class PointGrid:
         )
         return rows
 
-    def new_voxels(self, points: F32, segment_ids: npt.NDArray[np.int64], count: int) -> I32:
+    def new_voxels(
+        self, points: Float32[np.ndarray, "n 3"], segment_ids: Int64[np.ndarray, "n"], count: int
+    ) -> Int32[np.ndarray, "count"]:
         """How many voxels each segment covers that lie further than a voxel from all that is mapped."""
         known = self.locate(points, reach=1)
         counts = np.zeros(count, np.int32)
         kernels.new_voxels(points, segment_ids, known, self.T_map_world, self.voxel_m, counts)
         return counts
 
-    def visible(self, depth: F32, K: F64, T_world_cam: F64, tolerance: float) -> tuple[I32, I32]:
+    def visible(
+        self, depth: Float32[np.ndarray, "H W"], K: Float64[np.ndarray, "3 3"],
+        T_world_cam: Float64[np.ndarray, "4 4"], tolerance: float,
+    ) -> tuple[Int32[np.ndarray, "v"], Int32[np.ndarray, "v"]]:
         """Rows of all points that a depth map confirms within `tolerance` metres, and their pixels (flat)."""
         self._stamp += 1
         T_map_cam = self.T_map_world @ T_world_cam
@@ -205,25 +207,30 @@ class PointGrid:
         )
         return rows[:count], pixels[:count]
 
-    def project(self, rows: I32, depth: F32, K: F64, T_world_cam: F64, tolerance: float) -> I32:
+    def project(
+        self, rows: Int32[np.ndarray, "n"], depth: Float32[np.ndarray, "H W"],
+        K: Float64[np.ndarray, "3 3"], T_world_cam: Float64[np.ndarray, "4 4"], tolerance: float,
+    ) -> Int32[np.ndarray, "n"]:
         """Pixel (flat) at which a depth map confirms each of these points, or -1."""
         pixels = np.empty(len(rows), np.int32)
         T_cam_map = inverse(self.T_map_world @ T_world_cam)
         kernels.project_points(rows, self.table["position"], depth, K, T_cam_map, tolerance, pixels)
         return pixels
 
-    def world_positions(self, rows: I32 | None = None) -> F32:
-        """[n 3] in world, of all points or of these."""
+    def world_positions(self, rows: Int32[np.ndarray, "n"] | None = None) -> Float32[np.ndarray, "m 3"]:
+        """In world, of all points or of these."""
         T_world_map = inverse(self.T_map_world)
         positions = self.table["position"][: len(self)] if rows is None else self.table["position"][rows]
-        return (positions.astype(np.float64) @ T_world_map[:3, :3].T + T_world_map[:3, 3]).astype(np.float32)
+        placed: Float64[np.ndarray, "n 3"] = positions.astype(np.float64) @ T_world_map[:3, :3].T + T_world_map[:3, 3]
+        return placed.astype(np.float32)
 
-    def world_normals(self) -> F32 | None:
-        """[n 3] in world; None where the points came without."""
+    def world_normals(self) -> Float32[np.ndarray, "n 3"] | None:
+        """In world; None where the points came without."""
         if "normal" not in self.table:
             return None
-        return (self.table["normal"][: len(self)] @ inverse(self.T_map_world)[:3, :3].T).astype(np.float32)
+        turned: Float64[np.ndarray, "n 3"] = self.table["normal"][: len(self)] @ inverse(self.T_map_world)[:3, :3].T
+        return turned.astype(np.float32)
 
-    def set_world_normals(self, rows: I32, normals: F32) -> None:
+    def set_world_normals(self, rows: Int32[np.ndarray, "n"], normals: Float32[np.ndarray, "n 3"]) -> None:
         """Of these points."""
         self.table["normal"][rows] = normals @ self.T_map_world[:3, :3].T

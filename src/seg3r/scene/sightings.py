@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int64
 from PIL import Image
 from torch import Tensor
 
@@ -28,7 +27,7 @@ APART_COS = 0.966
 
 
 def cut_sighting(
-    frame: Frame, camera: Camera, pixels: npt.NDArray[np.int64], stride: int, score: float, area: int,
+    frame: Frame, camera: Camera, pixels: Int64[np.ndarray, "n 2"], stride: int, score: float, area: int,
     direction: Float32[Tensor, "3"],
 ) -> Sighting:
     """Cut one look out of a frame that `camera` took.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from seg3r.scene import io
@@ -113,7 +113,7 @@ def unpack_origin(header: dict[str, Any]) -> Float64[Tensor, "3"] | None:
     return torch.tensor(given, dtype=torch.float64)
 
 
-def _merged_into(pairs: npt.NDArray[np.int64], instances: Instances) -> dict[int, int]:
+def _merged_into(pairs: Int64[np.ndarray, "n 2"], instances: Instances) -> dict[int, int]:
     """Every id that ended in a merge -> where its way ends, so that following it always ends too."""
     merged = {int(other): int(into) for other, into in pairs}
     known, ended = range(instances.next_id), {*merged.values(), *instances["id"][: instances.rows].tolist()}

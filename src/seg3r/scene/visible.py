@@ -5,24 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from jaxtyping import Int32, Int64
 from torch import Tensor
 
 from seg3r.types import Segments
 
-I32 = npt.NDArray[np.int32]
-
 
 @dataclass(frozen=True, eq=False)
 class Visible:
     """The map's points that a view confirms."""
 
-    points: I32
-    """[v] rows."""
-    pixels: I32
-    """[v] row * W + column in the view."""
+    points: Int32[np.ndarray, "v"]
+    """Rows."""
+    pixels: Int32[np.ndarray, "v"]
+    """Row * W + column in the view."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +43,16 @@ class Overlap:
         return Overlap(ids, shared, self.segment_sizes, sizes)
 
 
-def lattice_cells(segments: Segments, size: tuple[int, int]) -> tuple[int, npt.NDArray[np.int64]]:
+def lattice_cells(segments: Segments, size: tuple[int, int]) -> tuple[int, Int64[np.ndarray, "p"]]:
     """How many cells the image has at the segments' stride, and the cell of each of their pixels."""
     columns = -(-size[1] // segments.stride)
     own = segments.pixels.numpy() // segments.stride
     return -(-size[0] // segments.stride) * columns, own[:, 0] * columns + own[:, 1]
 
 
-def segments_by_cell(pixels: I32, segments: Segments, size: tuple[int, int]) -> tuple[I32, I32, I32]:
+def segments_by_cell(
+    pixels: Int32[np.ndarray, "v"], segments: Segments, size: tuple[int, int]
+) -> tuple[Int32[np.ndarray, "v"], Int32[np.ndarray, "cells_and_one"], Int32[np.ndarray, "p"]]:
     """Cell of each pixel (flat), and the segments in each cell as a compressed row list."""
     stride, W = segments.stride, size[1]
     cells, own = lattice_cells(segments, size)
