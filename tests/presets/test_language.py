@@ -95,18 +95,18 @@ def test_what_is_asked_for_is_given() -> None:
 
 
 def test_another_model_takes_the_place_of_the_presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+    asked: list[tuple[str, str | None]] = []
     other = Colored()
 
     def chat(model: str, device: str | None = None) -> Colored:
-        asked.append(model)
+        asked.append((model, device))
         return other
 
     monkeypatch.setattr(language, "chat_of", chat)
-    preset = Colours()
+    preset = Colours(device="meta")
     labeler, answerer = labeler_of("mllm", preset, "other"), answerer_of("mllm", preset, "other")
     assert isinstance(labeler, Mllm) and isinstance(answerer, MllmAnswerer)
-    assert labeler.chat is answerer.chat is other and asked == ["other", "other"]
+    assert labeler.chat is answerer.chat is other and asked == [("other", "meta")] * 2  # on the same device
     assert preset.loaded == ["encoder", "encoder"]
 
 
@@ -128,7 +128,7 @@ def test_only_models_of_others_see_views_twice(tmp_path: Path, monkeypatch: pyte
         (str(tmp_path / "elsewhere"), True),
     ):
         preset = Colours(plain_views=not plain)
-        monkeypatch.setattr(language, "chat_of", lambda model, told=preset.told: told)
+        monkeypatch.setattr(language, "chat_of", lambda model, device, told=preset.told: told)
         assert views_shown(preset, model) == {plain}, model
 
 

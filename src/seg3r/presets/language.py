@@ -130,7 +130,7 @@ def _chat(preset: Preset, model: str | None) -> tuple[Chat, bool]:
     which know the prompts they were trained on and no others."""
     if model is None:
         return preset.chat(), preset.plain_views
-    return chat_of(model), not (Path(model) / "card.json").is_file()
+    return chat_of(model, preset.device), not (Path(model) / "card.json").is_file()
 
 
 def _check_model(name: str | None, model: str | None) -> None:

@@ -23,6 +23,11 @@ class Preset(Protocol):
     def name(self) -> PresetName: ...
 
     @property
+    def device(self) -> str | None:
+        """Of its networks; None: the best there is."""
+        ...
+
+    @property
     def geometry(self) -> Geometry:
         """Of a single camera, where none is asked for."""
         ...
