@@ -12,8 +12,8 @@ BIN := .venv/bin
 demo: .venv/.installed  ## map a noisy room offline: out/demo/{scene.ply,instances.json,report.html}
 	$(BIN)/seg3r demo --out out/demo
 
-test: .venv/.installed  ## all tests, on CPU, offline
-	$(BIN)/python -m pytest
+test: .venv/.installed  ## all tests, on CPU, offline, in two processes
+	$(BIN)/python -m pytest -n 2
 
 check: .venv/.installed  ## lint and types
 	$(BIN)/ruff check
