@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from seg3r.train.recipes import ClipRecipe, Cut3rRecipe, MllmRecipe, QueryRefine
 
 
 @dataclass(frozen=True)
-class Train:
+class Train(ABC):
     """What all trainings share."""
 
     out: Path
@@ -30,9 +31,9 @@ class Train:
             made = self.trained(tick)
         say(f"{made}: trained; its card.json says how")
 
+    @abstractmethod
     def trained(self, tick: Any) -> Path:
         """The folder of the weights."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from seg3r.errors import check_choice
-from seg3r.methods.numbers import check_numbers
+from seg3r.methods.numbers import check_numbers, without_parts
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,7 @@ class MoonSeg3RConfig:
         Raises:
             InputError: no such part.
         """
-        config = self
-        for part in parts:
-            check_choice("without", part, ABLATIONS)
-            config = replace(config, **ABLATIONS[part])
-        return config
+        return without_parts(self, parts, ABLATIONS)
 
 
 BUNDLED_NUMBERS = MoonSeg3RConfig(merge_within=0.95, match=2.1, token_frames=1, consensus=0.5)

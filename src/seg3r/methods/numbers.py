@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import fields
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
-from seg3r.errors import InputError
+from seg3r.errors import InputError, check_choice
+
+Config = TypeVar("Config")
 
 
 def check_numbers(config: Any) -> None:
@@ -23,3 +26,15 @@ def check_numbers(config: Any) -> None:
         least = 1 if name.endswith("_every") else 0
         if field.type in ("int", int) and value < least:
             raise InputError(f"{name}: {value}; it is counted from {least}")
+
+
+def without_parts(config: Config, parts: tuple[str, ...], ablations: Mapping[str, Mapping[str, Any]]) -> Config:
+    """A config with these parts of its method switched off, as its table of ablations says.
+
+    Raises:
+        InputError: no such part.
+    """
+    for part in parts:
+        check_choice("without", part, ablations)
+        config = replace(config, **ablations[part])  # type: ignore[type-var]
+    return config

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from seg3r.choices import Pool
 from seg3r.errors import check_choice
-from seg3r.methods.numbers import check_numbers
+from seg3r.methods.numbers import check_numbers, without_parts
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ class OpenTrack3DConfig:
         Raises:
             InputError: no such part.
         """
-        config = self
-        for part in parts:
-            check_choice("without", part, ABLATIONS)
-            config = replace(config, **ABLATIONS[part])
-        return config
+        return without_parts(self, parts, ABLATIONS)
 
 
 ABLATIONS: Mapping[str, Mapping[str, Any]] = {
