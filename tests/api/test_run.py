@@ -60,7 +60,7 @@ def mapper(recording: Recording, kind: str) -> Mapper:
         refiner = QueryRefiner(SIZES)
     assert recording.root is not None
     segment = SavedMasks(folder_reader(recording.root / "masks_truth", recording.stem))
-    return moonseg3r(geometry(kind), PatchGrid(), refiner, MoonSeg3RConfig(match=1.0), segment)
+    return moonseg3r(geometry(kind), PatchGrid(), refiner, MoonSeg3RConfig(match=1.0), segment=segment)
 
 
 def said(out: Path) -> list[bytes]:

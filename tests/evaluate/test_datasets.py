@@ -57,7 +57,7 @@ def only_chairs(scene: SceneMap, names: Sequence[str]) -> torch.Tensor:
 
 
 def measured(folder: Path, label: object = by_size, **options: object) -> DatasetResult:
-    return evaluate_dataset("scannet200", folder, open_source, mapper, label, every=2, **options)  # type: ignore[arg-type]
+    return evaluate_dataset("scannet200", folder, open_source, mapper, label=label, every=2, **options)  # type: ignore[arg-type]
 
 
 def test_true_masks_and_true_names_score_well(folder: Path) -> None:
@@ -105,7 +105,7 @@ def test_an_interrupted_measurement_goes_on(folder: Path, tmp_path: Path) -> Non
         return open_source(path, every)
 
     again = evaluate_dataset(
-        "scannet200", folder, watch, mapper, by_size, every=2, saved=kept, settings={"method": "m"}
+        "scannet200", folder, watch, mapper, label=by_size, every=2, saved=kept, settings={"method": "m"}
     )
     assert opened == [SCENES[1]]
     assert again.as_json() == whole.as_json()
@@ -124,7 +124,7 @@ def test_what_a_reconstructor_owes_at_the_end_counts(folder: Path) -> None:
         made[-1].reconstruct = Late(Sensor(), 2)
         return made[-1]
 
-    result = evaluate_dataset("scannet200", folder, open_source, late, by_size, [SCENES[0]], every=2)
+    result = evaluate_dataset("scannet200", folder, open_source, late, label=by_size, scenes=[SCENES[0]], every=2)
     assert made[0].scene.frames == 4
     assert result.as_json() == measured(folder, scenes=[SCENES[0]]).as_json()
 

@@ -32,7 +32,7 @@ def perfect(view: View) -> Masks:
 
 
 def mapper(config: MoonSeg3RConfig = POOLED, lag: int = 0, refiner: QueryRefiner | None = None) -> Mapper:
-    return moonseg3r(Joined(Late(Sensor(), lag), Tokens()), PatchGrid(), refiner, config, perfect)
+    return moonseg3r(Joined(Late(Sensor(), lag), Tokens()), PatchGrid(), refiner, config, segment=perfect)
 
 
 def boxes(mapper: Mapper) -> list[list[float]]:

@@ -239,7 +239,7 @@ def evaluate_data(
 
     return evaluate_dataset(
         dataset, Path(folder).expanduser(), lambda path, stride: open_source(str(path), every=stride), mapper_for,
-        None if labeler is None else labeler.probabilities, scenes or None, every,
+        label=None if labeler is None else labeler.probabilities, scenes=scenes or None, every=every,
         saved=None if saved is None else Path(saved).expanduser(), settings=settings, progress=tick, run=run,
     )
 
@@ -276,8 +276,8 @@ def evaluate_tasks(
         lambda recording: opentrack3d(
             parts, DATASET_CONFIGS["scenefun3d"], words=words.words, segment=masks_from(recording, masks)
         ),
-        answerer, lambda scene: label_map(scene, labeler, words), scenes or None, every, settings=settings,
-        progress=tick,
+        answerer, name=lambda scene: label_map(scene, labeler, words), scenes=scenes or None, every=every,
+        settings=settings, progress=tick,
     )
 
 

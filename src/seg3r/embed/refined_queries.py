@@ -50,6 +50,7 @@ class RefinedQueries:
         features2d: DenseFeatures,
         refiner: QueryRefiner | None = None,
         memory: QueryIndexMemory | None = None,
+        *,
         token: Literal["state", "pooled"] | None = "state",
         merge: float | None = 0.8,
         merge_adjacent: bool = True,

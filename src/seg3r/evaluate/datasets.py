@@ -103,6 +103,7 @@ def evaluate_dataset(
     folder: Path,
     open_frames: Callable[[Path, int], Frames],
     make_mapper: Callable[[Frames], Mapper],
+    *,
     label: Label | None = None,
     scenes: Sequence[str] | None = None,
     every: int | None = None,

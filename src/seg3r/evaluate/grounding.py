@@ -83,6 +83,7 @@ def evaluate_grounding(
     open_frames: Callable[[Path, int], Frames],
     make_mapper: Callable[[Frames], Mapper],
     answer: Callable[[SceneMap, str], Answer],
+    *,
     name: Callable[[SceneMap], object] | None = None,
     scenes: Sequence[str] | None = None,
     every: int | None = None,

@@ -42,6 +42,7 @@ class EndpointChat:
         base: str,
         model: str,
         key_variable: str | None = None,
+        *,
         max_tokens: int = 64,
         seed: int = 0,
         timeout_s: float = 120.0,

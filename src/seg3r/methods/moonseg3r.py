@@ -30,6 +30,7 @@ def moonseg3r(
     features2d: DenseFeatures,
     refiner: QueryRefiner | None,
     config: MoonSeg3RConfig | None = None,
+    *,
     segment: Segmenter | None = None,
     scene: SceneMap | None = None,
     answer: Answerer | None = None,

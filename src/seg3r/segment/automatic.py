@@ -32,6 +32,7 @@ class Automatic:
         self,
         source: str | Path | Any,
         device: torch.device | str = "cpu",
+        *,
         points_per_side: int = 32,
         points_at_once: int = 64,
         min_iou: float | None = None,

@@ -63,6 +63,7 @@ class Detector:
         source: str | Path | Any,
         words: Sequence[str],
         tokenizer: Any = None,
+        *,
         device: torch.device | str = "cpu",
         threshold: float = 0.15,
         nms: float = 0.5,

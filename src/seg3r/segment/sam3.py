@@ -30,6 +30,7 @@ class Sam3:
         source: str | Path | Any,
         words: Sequence[str],
         tokenizer: Any = None,
+        *,
         device: torch.device | str = "cpu",
         threshold: float = 0.3,
         nms: float = 0.5,
