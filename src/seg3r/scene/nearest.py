@@ -15,13 +15,13 @@ def best_owner(
 ) -> Int64[np.ndarray, "n"]:
     """Of each of `count` points the owner with the best hits / views, or -1.
 
-    Between equals the one with more hits, then that with the higher score from outside, then the older one.
+    Between equals the one with the higher score from outside, then the older one.
 
     Args:
         owner, point, hits, views: of each edge.
         given: score from outside of each owner, NaN where it has none.
     """
-    order = np.lexsort((-owner, np.nan_to_num(given)[owner], hits, hits / np.maximum(views, 1)))
+    order = np.lexsort((-owner, np.nan_to_num(given)[owner], hits / np.maximum(views, 1)))
     # The best comes last, and the last assignment stays.
     best = np.full(count, -1, np.int64)
     best[point[order]] = owner[order]
