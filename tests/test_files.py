@@ -97,6 +97,34 @@ def test_what_a_killed_writer_left_is_cleared_by_the_next(tmp_path: Path) -> Non
     assert (out / "a.txt").is_file()
 
 
+def test_what_is_written_is_on_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power failure then leaves the old content or the new one; the rename itself is flushed last."""
+    flushed: list[tuple[str, bool]] = []
+    path, folder = tmp_path / "a.txt", tmp_path / "map"
+    real = files.flush
+
+    def watch(place: Path) -> None:
+        flushed.append(("." + place.suffix.lstrip(".") if place.name.startswith(".") else place.name, path.exists()))
+        real(place)
+
+    monkeypatch.setattr(files, "flush", watch)
+    files.write_text(path, "new")
+    assert flushed == [(".tmp", False), (tmp_path.name, True)]
+    flushed.clear()
+    files.replace_folder(folder, lambda fresh: fresh.joinpath("one").write_text("1"))
+    assert [name for name, _ in flushed] == ["one", ".new", tmp_path.name]
+
+
+def test_a_folder_that_is_written_clears_what_was_left_beside_it(tmp_path: Path) -> None:
+    left = tmp_path / ".map.0123abcd.new"
+    left.mkdir()
+    (left / "half").write_text("h")
+    files.replace_folder(tmp_path / "map", lambda fresh: None)
+    assert names_in(tmp_path) == ["map"]
+
+
 def test_what_others_put_into_a_folder_that_stepped_aside_comes_back(tmp_path: Path) -> None:
     out, aside = tmp_path / "map", tmp_path / ".map.0a1b2c3d.old"
     for folder in (out, aside):
