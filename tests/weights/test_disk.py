@@ -9,7 +9,8 @@ import pytest
 
 from seg3r import weights
 from seg3r.errors import InputError
-from seg3r.weights.disk import HOME
+from seg3r.weights import disk
+from seg3r.weights.disk import HOME, lacking
 from seg3r.weights.registry import REGISTRY
 from tests.weights.made_hub import NAME, Hub
 
@@ -59,3 +60,28 @@ def test_what_is_listed_says_what_is_here(hub: Hub, home: Path) -> None:
     assert [each["name"] for each in weights.listed() if each["here"]] == [NAME]
     known = rows[NAME]
     assert known["licence"] == "Apache-2.0" and known["use"] == "embed" and known["megabytes"] > 0
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 20_000, '{"weight_map": [1]}', '{"weight_map": {"a": {"b": 1}}}', "7", '"\\ud800"']
+)
+def test_an_index_that_says_nothing_is_a_missing_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors.index.json").write_text(content)
+    assert lacking(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["[" * 5_000, "[]", "7", '{"a": {}}', '{"a": {"data_offsets": [0, "x"]}}', '{"a": {"data_offsets": [0, 1e999]}}'],
+)
+def test_a_header_of_another_shape_is_named(header: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    assert disk._flaw(path) == "is not a safetensors file"
+
+
+@pytest.mark.parametrize("content", ["[" * 20_000, "[]", '{"commit": 1, "files": [1]}', ""])
+def test_a_manifest_that_says_nothing_is_none(content: str, tmp_path: Path) -> None:
+    (tmp_path / disk.MANIFEST).write_text(content)
+    assert disk.manifest(tmp_path) == {"commit": None, "files": {}}

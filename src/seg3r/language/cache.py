@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seg3r.files import write_json
 from seg3r.protocols import Chat
+from seg3r.reading import DAMAGED
 from seg3r.types import Prompt, Reply
 
 
@@ -38,7 +39,7 @@ class Cached:
             if not isinstance(text, str) or not (confidence is None or 0 <= confidence <= 1):
                 return None
             return Reply(text, None if confidence is None else float(confidence))
-        except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        except DAMAGED:
             return None  # absent, or half of it: ask again
 
     def _write(self, key: str, reply: Reply) -> None:

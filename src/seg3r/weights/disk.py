@@ -15,6 +15,7 @@ from typing import Any
 
 from seg3r.errors import InputError
 from seg3r.files import write_json
+from seg3r.reading import DAMAGED
 from seg3r.weights.registry import REGISTRY, entry
 
 HOME = "SEG3R_WEIGHTS"
@@ -82,8 +83,9 @@ def lacking(folder: Path) -> tuple[str, ...]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
         try:
-            needed += sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (ValueError, KeyError, AttributeError):
+            parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+            needed += sorted({str(name) for name in parts})
+        except DAMAGED:
             needed.append("model.safetensors.index.json that can be read")
     else:
         needed.append("model.safetensors")
@@ -180,7 +182,7 @@ def manifest(folder: Path) -> dict[str, Any]:
     try:
         read = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return {"commit": str(read["commit"]), "files": {str(k): str(v) for k, v in read["files"].items()}}
-    except (OSError, ValueError, KeyError, AttributeError):
+    except DAMAGED:
         return {"commit": None, "files": {}}
 
 
@@ -193,8 +195,8 @@ def _flaw(path: Path) -> str | None:
             return "is cut short"
         try:
             header = json.loads(file.read(length))
-            end = max((v["data_offsets"][1] for k, v in header.items() if k != "__metadata__"), default=0)
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            end = max((int(v["data_offsets"][1]) for k, v in header.items() if k != "__metadata__"), default=0)
+        except DAMAGED:
             return "is not a safetensors file"
     return None if size == 8 + length + end else "is cut short" if size < 8 + length + end else "has a tail"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from seg3r.errors import InputError, MissingExtraError
-from seg3r.reading import reading
+from seg3r.reading import DAMAGED, reading
 from seg3r.weights import folder_of
 
 SAFELY = {"local_files_only": True, "trust_remote_code": False}
@@ -124,13 +124,11 @@ def tokenizer(source: str | Path) -> Any:
     try:
         with quiet(module):
             return module.AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except DAMAGED as error:
         raise InputError(f"{folder}: no tokenizer can be read ({_first_line(error)}); fetch again") from error
 
 
 def _built(folder: Path, classes: Mapping[str, str]) -> Any:
-    from safetensors import SafetensorError
-
     module = transformers()
     try:
         with quiet(module):
@@ -139,9 +137,9 @@ def _built(folder: Path, classes: Mapping[str, str]) -> Any:
             built, loaded = kind.from_pretrained(
                 folder, local_files_only=True, use_safetensors=True, dtype="float32", output_loading_info=True
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except DAMAGED as error:
         raise InputError(f"{folder}: cannot be read ({_first_line(error)}); see `seg3r weights check`") from error
     # transformers would fill what is missing with random numbers, and only say so.
     if missing := sorted(loaded["missing_keys"]):
