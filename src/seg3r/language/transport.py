@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import http.client
 import io
+import queue
 import socket
 import ssl
+import threading
 import time
 import urllib.request
 from collections.abc import Mapping
@@ -123,10 +125,9 @@ class _SecureConnection(http.client.HTTPSConnection):
 def _connect(limits: CallLimits, address: tuple[str, int], *settings: object) -> socket.socket:
     """To the first place of that name that answers; each of several gets its share of the time.
 
-    The look-up of the name has the limits that the system sets. `settings`: timeout and source, as
-    `socket.create_connection` gets them; the limits know better.
+    `settings`: timeout and source, as `socket.create_connection` gets them; the limits know better.
     """
-    places = socket.getaddrinfo(*address, type=socket.SOCK_STREAM)
+    places = _places(limits, address)
     trouble = OSError(f"{address[0]} has no address")
     for n, (family, kind, protocol, _, place) in enumerate(places):
         connection = socket.socket(family, kind, protocol)
@@ -139,6 +140,26 @@ def _connect(limits: CallLimits, address: tuple[str, int], *settings: object) ->
             connection.close()
             trouble = error
     raise trouble
+
+
+def _places(limits: CallLimits, address: tuple[str, int]) -> list[Any]:
+    """Where a name leads. The system's look-up knows no timeout and cannot be ended: it is left behind."""
+    answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers.put(list(socket.getaddrinfo(*address, type=socket.SOCK_STREAM)))
+        except Exception as error:  # raised again where it is waited for
+            answers.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = answers.get(timeout=limits.left_s())
+    except queue.Empty:
+        raise TimeoutError("timed out") from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 class _LimitedSocket:
