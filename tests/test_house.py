@@ -281,3 +281,21 @@ def test_public_names_have_a_home() -> None:
     with pytest.raises(AttributeError, match="module 'seg3r' has no attribute 'nonsense'"):
         seg3r.nonsense  # noqa: B018
     assert seg3r.SceneMap is __import__("seg3r.scene", fromlist=["SceneMap"]).SceneMap
+
+
+LATER_THAN_3_10 = {
+    "tomllib", "typing.assert_never", "typing.assert_type", "typing.reveal_type", "typing.Self", "typing.Never",
+    "typing.LiteralString", "typing.Required", "typing.NotRequired", "typing.Unpack", "typing.TypeVarTuple",
+    "typing.override", "typing.ReadOnly", "typing.TypeIs", "enum.StrEnum", "datetime.UTC", "itertools.batched",
+    "contextlib.chdir", "hashlib.file_digest",
+}
+
+
+@pytest.mark.parametrize("path", FILES + BENCHMARKS, ids=lambda p: p.stem)
+def test_the_oldest_python_knows_what_is_imported(path: Path) -> None:
+    """What pyproject.toml promises; a newer Python would not notice."""
+    found = {
+        f"{node.module}.{alias.name}" for node in ast.walk(tree(path)) if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    } | {name for node in ast.walk(tree(path)) if isinstance(node, ast.Import) for name in imported(node)}
+    assert not found & LATER_THAN_3_10

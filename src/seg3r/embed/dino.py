@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, get_args
 
 import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from seg3r.choices import Pool
+from seg3r.errors import check_choice
 from seg3r.models import images
 from seg3r.models.grids import coverage
 from seg3r.types import Masks, View
@@ -54,6 +55,7 @@ class Dino:
             InputError: no such weights.
             MissingExtraError: transformers is not installed.
         """
+        check_choice("over", over, get_args(Pool))
         self.model = pretrained.model(source, CLASSES, device)
         self.device = torch.device(device)
         config = self.model.config
@@ -68,8 +70,6 @@ class Dino:
         pixels = masks.masks.to(self.device)
         if self.over == "box":
             pixels = filled_boxes(pixels)
-        elif self.over != "mask":
-            assert_never(self.over)
         pooled = pooled_features(features, pixels, self.min_coverage)
         return replace(masks, features=pooled.to(masks.masks.device))
 

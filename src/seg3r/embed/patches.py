@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import get_args
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from jaxtyping import Float32, UInt8
 from torch import Tensor
 
 from seg3r.choices import Pool
+from seg3r.errors import check_choice
 from seg3r.kernels import patches as kernels
 from seg3r.types import Masks, View
 
@@ -43,6 +44,9 @@ class Patches:
     """Weight of the gradient histogram."""
     min_coverage: float = 0.25
 
+    def __post_init__(self) -> None:
+        check_choice("pool", self.pool, get_args(Pool))
+
     def __call__(self, view: View, masks: Masks) -> Masks:
         rgb = np.ascontiguousarray(view.frame.rgb.cpu().numpy())
         H, W = rgb.shape[:2]
@@ -52,10 +56,8 @@ class Patches:
         words = pixels.view(np.uint64) if W % 8 == 0 else np.zeros((0, 0, 0), np.uint64)
         if self.pool == "mask":
             coverage = kernels.patch_coverage(words, pixels, patch)
-        elif self.pool == "box":
-            coverage = kernels.box_coverage(kernels.packed_mask_boxes(words, pixels), H, W, patch)
         else:
-            assert_never(self.pool)
+            coverage = kernels.box_coverage(kernels.packed_mask_boxes(words, pixels), H, W, patch)
         shares = pixel_weights(self.chroma, self.lightness, self.orientation)
         features = kernels.pooled_histograms(coverage, histograms, shares, self.min_coverage)
         return replace(masks, features=torch.from_numpy(features).to(masks.masks.device))

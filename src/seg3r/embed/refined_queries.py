@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, assert_never, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float32, Int64, UInt8
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from seg3r.embed.memory import QueryIndexMemory, spatial_keys
-from seg3r.errors import InputError
+from seg3r.errors import InputError, check_choice
 from seg3r.models.grids import coverage, resampled
 from seg3r.models.query_refiner import QueryRefiner, QueryRefinerConfig, joined, pooled
 from seg3r.reading import quoted, reading
@@ -67,10 +67,12 @@ class RefinedQueries:
             merge_adjacent: only those that touch (cells of the one, widened by one, meet those of the other).
             use_3d, use_2d: the reconstructor's tokens, the image's features; what is not used counts as zero.
         Raises:
-            InputError: a memory without a refiner.
+            InputError: a memory without a refiner, or no such token.
         """
         if memory is not None and refiner is None:
             raise InputError("a query index memory keeps refined queries: give a refiner as well")
+        if token is not None:
+            check_choice("token", token, ("state", "pooled"))
         self.device = torch.device(device)
         self.features2d, self.memory, self.token = features2d, memory, token
         self.refiner = None if refiner is None else refiner.to(self.device).eval()
@@ -164,9 +166,7 @@ class RefinedQueries:
             grid, size = (shares.shape[1], shares.shape[2]), view.camera.size
             attention = resampled(view.state_attention, grid, size, view.window).to(self.device)
             return shares.flatten(1) @ attention.flatten(1).T
-        if self.token == "pooled":
-            return None if tokens is None else pooled(functional.layer_norm(tokens, tokens.shape[-1:]), shares)
-        assert_never(self.token)
+        return None if tokens is None else pooled(functional.layer_norm(tokens, tokens.shape[-1:]), shares)
 
 
 def tokens_on(view: View, grid: tuple[int, int]) -> Float32[Tensor, "h w c"]:

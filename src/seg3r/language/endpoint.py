@@ -6,6 +6,7 @@ import base64
 import hashlib
 import http.client
 import io
+import ipaddress
 import json
 import math
 import os
@@ -165,6 +166,8 @@ def checked_address(base: str) -> str:
     try:
         parts = urlsplit(base)
         port, host = parts.port, (parts.hostname or "").encode("idna")
+        if "[" in parts.netloc:
+            ipaddress.IPv6Address(parts.hostname or "")  # Python 3.10 takes any word in brackets
     except ValueError as error:  # a bracket, a port, a host
         raise InputError(f"{shown}: not an address of a server; {expected}") from error
     if "@" in parts.netloc:

@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, assert_never
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int, Int64
 
 from seg3r.choices import ScoresAs
-from seg3r.errors import InputError
+from seg3r.errors import InputError, check_choice
 from seg3r.kernels.instance_ap import integrate, match_scene
 from seg3r.metrics.protocol import Protocol
 
@@ -188,12 +188,7 @@ def overlap_table(
     owners = np.repeat(np.arange(p), np.diff(prediction.starts))[inside]
     rows = row_of[ids[prediction.vertices[inside]]]
     shared = np.bincount(owners * (g + 1) + rows, minlength=p * (g + 1)).reshape(p, g + 1)[of_class]
-    if protocol.void == "ignored":
-        void = shared[:, g]
-    elif protocol.void == "wrong":
-        void = np.zeros(len(shared), np.int64)
-    else:
-        assert_never(protocol.void)
+    void = shared[:, g] if protocol.void == "ignored" else np.zeros(len(shared), np.int64)
     return OverlapTable(
         gt_classes, counts[present], classes[of_class], shared.sum(axis=1), prediction.scores[of_class],
         np.ascontiguousarray(void), np.ascontiguousarray(shared[:, :g]),
@@ -211,6 +206,7 @@ def average_precision(
         min_region: vertices; smaller predictions are dropped, smaller instances are no targets and hide predictions.
         scores: `constant` sets every score to 1, as part of the literature does.
     """
+    check_choice("scores", scores, get_args(ScoresAs))
     if not tables:
         nothing = np.full((class_count, len(THRESHOLDS)), np.nan)
         return Curves(nothing, nothing, nothing), []
@@ -230,11 +226,7 @@ def average_precision(
 
 
 def _confidences(table: OverlapTable, scores: ScoresAs) -> Float64[np.ndarray, "p"]:
-    if scores == "ranked":
-        return table.scores
-    if scores == "constant":
-        return np.ones_like(table.scores)
-    assert_never(scores)
+    return np.ones_like(table.scores) if scores == "constant" else table.scores
 
 
 def evaluate_scenes(

@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from seg3r.errors import InputError
+from seg3r.errors import InputError, check_choice
 
 EXCLUDED_ID = 255
 """In ground truth: the vertex does not take part. No label * 1000 + instance of a class, whose ids begin at 1000."""
@@ -32,6 +32,7 @@ class Protocol:
     """(mask, class) pairs of a scene that the literature exports in its Top-K convention."""
 
     def __post_init__(self) -> None:
+        check_choice("void", self.void, ("ignored", "wrong"))
         if not self.ids or min(self.ids) < 1 or not len(self.ids) == len(set(self.ids)) == len(self.names):
             raise InputError(f"protocol {self.name}: needs distinct, positive ids and one name for each")
         if len(set(self.names)) != len(self.names):

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from seg3r.errors import InputError
+from seg3r.errors import InputError, check_choice
 from seg3r.geometry import transform, unproject
 from seg3r.models.cut3r import Carried, Cut3r, Cut3rConfig, Pose, load_weights
 from seg3r.models.images import by_long_side
@@ -74,13 +74,8 @@ class Cut3rReconstructor:
         self.reset_every, self.gate, self.device = reset_every, gate, torch.device(device)
         depth = model.config.decoder_depth
         self.tap = tuple(range(max(0, depth - layers), depth))
-        self.motion: FlowMotion | None
-        if pose == "head":
-            self.motion = None
-        elif pose == "solver":
-            self.motion = FlowMotion()
-        else:
-            assert_never(pose)
+        check_choice("pose", pose, ("head", "solver"))
+        self.motion = FlowMotion() if pose == "solver" else None
         self.reset()
 
     def reset(self) -> None:

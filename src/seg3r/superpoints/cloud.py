@@ -79,7 +79,7 @@ def _orient(normals: np.ndarray, near: Int64[np.ndarray, "n k"], roughness: np.n
     from scipy.sparse.csgraph import breadth_first_order, connected_components, minimum_spanning_tree
 
     count = len(normals)
-    edges = np.stack((np.repeat(np.arange(count), near.shape[1] - 1), near[:, 1:].reshape(-1)), axis=1)
+    edges = np.stack((np.repeat(np.arange(count), near.shape[1] - 1), near[:, 1:].reshape(-1)), 1).astype(np.int32)
     unlike = 1 - np.abs((normals[edges[:, 0]] * normals[edges[:, 1]]).sum(1)) + 1e-6
     tree = minimum_spanning_tree(csr_array((unlike, (edges[:, 0], edges[:, 1])), shape=(count, count)))
     _, part = connected_components(tree, directed=False)
