@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from seg3r.embed.patches import Patches, PatchGrid
-from seg3r.errors import InputError
 from seg3r.kernels.patches import patch_coverage
 from seg3r.types import Masks, View
 from tests.models.views import random_rgb
@@ -118,8 +117,3 @@ def test_dense_features_depend_little_on_the_resolution() -> None:
     small = coarse[0].permute(1, 2, 0).to(torch.uint8)
     large = small.repeat_interleave(3, 0).repeat_interleave(3, 1)
     assert (PatchGrid()(small) * PatchGrid()(large)).sum(-1).min() > 0.98
-
-
-def test_over_what_is_one_of_two_words() -> None:
-    with pytest.raises(InputError, match="pool: 'boxes' is none of mask, box"):
-        Patches(pool="boxes")  # type: ignore[arg-type]

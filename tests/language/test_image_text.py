@@ -113,7 +113,8 @@ def test_a_long_phrase_loses_its_end_and_keeps_its_beginning(encoder: ImageText)
 
 @pytest.mark.parametrize("size", [(32, 32), (50, 90), (90, 20)])
 def test_squashing_is_the_models_own_preparation(size: tuple[int, int]) -> None:
-    crop = torch.randint(0, 256, (*size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    # Not up to black and white: enlarging overshoots, and some versions of Pillow clip that between their two passes.
+    crop = torch.randint(64, 192, (*size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
     processor = transformers.models.siglip.image_processing_pil_siglip.SiglipImageProcessorPil(
         size={"height": 32, "width": 32}, image_mean=[0.5] * 3, image_std=[0.5] * 3
     )
